@@ -21,7 +21,7 @@ def random_suffix(length: int = _GENERATED_SUFFIX, source: random.Random | None 
 
 
 def generated(prefix: str, source: random.Random | None = None) -> str:
-    """The name for a `metadata.generateName`: the prefix, cut to fit 63 characters, and a suffix."""
+    """The name for a `metadata.generateName`: the prefix, cut to fit 63 letters, and a suffix."""
     return prefix[:_MAX_BASE] + random_suffix(source=source)
 
 
