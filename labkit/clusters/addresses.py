@@ -1,0 +1,102 @@
+"""Which loopback addresses a cluster has.
+
+On Linux any process may listen on any address of 127.0.0.0/8, without privileges.  So each Pod,
+Service and node has an address of its own, and the same port serves many Pods.  Several clusters
+live side by side by their number: cluster `s` has
+
+    Pods      127.(244+s).node.0/24     (kubeadm's and flannel's 10.244.0.0/16)
+    Services  127.(96+s).0.0/16         (kubeadm's 10.96.0.0/12)
+    nodes     127.(172+s).0.node        (Docker's 172.17.0.0/16)
+
+The API server listens on the address of the Service `kubernetes` itself.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from labkit.errors import ClusterError
+
+CLUSTERS = 10
+API_PORT = 6443  # 443 is refused to an ordinary user
+KUBELET_PORT = 10250
+DNS_FALLBACK_PORT = 10053  # where port 53 is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The addresses of cluster number `number` (0 to 9)."""
+
+    number: int
+
+    @property
+    def service_cidr(self) -> str:
+        return f"127.{96 + self.number}.0.0/16"
+
+    @property
+    def api_server(self) -> str:
+        return f"127.{96 + self.number}.0.1"
+
+    @property
+    def dns(self) -> str:
+        return f"127.{96 + self.number}.0.10"
+
+    @property
+    def bridge_cidr(self) -> str:
+        """For containers that are started by hand, outside of any Pod."""
+        return self.pod_cidr(0)
+
+    @property
+    def server_url(self) -> str:
+        return f"https://{self.api_server}:{API_PORT}"
+
+    def node(self, index: int) -> str:
+        """The InternalIP of node `index`, counted from 1."""
+        return f"127.{172 + self.number}.0.{index}"
+
+    def pod_cidr(self, index: int) -> str:
+        """The `spec.podCIDR` of node `index`, counted from 1."""
+        return f"127.{244 + self.number}.{index}.0/24"
+
+
+def node_name(cluster: str, index: int) -> str:
+    """kind's names: `lab-worker`, `lab-worker2`, `lab-worker3`."""
+    return f"{cluster}-worker" + (str(index) if index > 1 else "")
+
+
+def is_free(address: str, port: int) -> bool:
+    """Whether this process could listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def choose(wanted: int | None) -> Addresses:
+    """The first cluster number whose addresses are free; `wanted` alone where it is given.
+
+    A cluster that has been up before wants the number it had, since its Services carry addresses.
+    Raises ClusterError where there is none.
+    """
+    if not is_free("127.96.255.254", 0):
+        raise ClusterError(
+            "This machine has no loopback address but 127.0.0.1.",
+            "Pods and Services need addresses of their own, which Linux gives and macOS does not.",
+            "Run the lab on Linux, in a Linux container, or on mybinder.org.",
+        )
+    for number in range(CLUSTERS) if wanted is None else (wanted,):
+        addresses = Addresses(number)
+        if is_free(addresses.api_server, API_PORT) and is_free(addresses.node(1), KUBELET_PORT):
+            return addresses
+    taken = Addresses(wanted or 0).api_server
+    raise ClusterError(
+        f"The port {taken}:{API_PORT} is taken."
+        if wanted is not None
+        else f"All {CLUSTERS} address ranges for clusters are taken.",
+        "Another cluster, perhaps another user's, runs there.",
+        "See what is up: labkit status",
+    )

@@ -1,0 +1,142 @@
+"""What a cluster keeps on disk: one directory, readable by its owner alone.
+
+    <home>/<name>/
+        cluster.json     what was asked for, and where the cluster is
+        kubeconfig       admin credentials (0600)
+        pki/             CA, certificates and keys (keys 0600)
+        state.db         every object (SQLite)
+        daemon.lock      locked while the daemon lives; holds its pid
+        daemon.log       the daemon's log
+        docker.sock      the container engine
+        engine/, kubelet/  running containers' files
+
+`<home>` is `$LABKIT_HOME`, or `labkit` in the XDG state directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.errors import ClusterError, UsageError
+
+DEFAULT_NAME = "lab"
+_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
+_LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 elsewhere
+
+
+def home() -> Path:
+    """The directory that holds all clusters of this user."""
+    if given := os.environ.get("LABKIT_HOME"):
+        return Path(given).expanduser().resolve()
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "labkit"
+
+
+@dataclass(frozen=True)
+class ClusterDir:
+    """The paths of one cluster.  Nothing is created until `make`."""
+
+    root: Path
+
+    @classmethod
+    def named(cls, name: str) -> ClusterDir:
+        """The directory of cluster `name`.  Raises UsageError for an impossible name."""
+        if not _NAME.match(name):
+            raise UsageError(
+                f"{name!r} cannot be a cluster's name.",
+                "A name has 1 to 32 lower-case letters, digits and dashes, as a host's has.",
+                f"Try: labkit up --name {re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:32]}",
+            )
+        return cls(home() / name)
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def description(self) -> Path:
+        return self.root / "cluster.json"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.root / "kubeconfig"
+
+    @property
+    def pki(self) -> Path:
+        return self.root / "pki"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "state.db"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "daemon.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "daemon.log"
+
+    @property
+    def engine(self) -> Path:
+        return self.root / "engine"
+
+    @property
+    def kubelet(self) -> Path:
+        return self.root / "kubelet"
+
+    @property
+    def docker_socket(self) -> Path:
+        """In the directory itself, or, where its path is too long for a socket, in /tmp."""
+        path = self.root / "docker.sock"
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+            return path
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"labkit-{os.getuid()}-{digest}" / "docker.sock"
+
+    def make(self) -> None:
+        """Create the directory (0700).  Raises ClusterError where that is not possible."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise ClusterError(
+                f"The cluster's directory {self.root} cannot be written ({error.strerror}).",
+                "A cluster keeps its objects, keys and sockets there.",
+                "Choose another place: export LABKIT_HOME=$HOME/labkit",
+            ) from None
+
+    def read_description(self) -> dict | None:
+        """The content of cluster.json, or None where there is no (whole) one."""
+        try:
+            return json.loads(self.description.read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+
+    def write_description(self, description: dict) -> None:
+        """Replace cluster.json in one step."""
+        fresh = self.description.with_suffix(".new")
+        fresh.write_text(json.dumps(description, indent=2) + "\n")
+        fresh.replace(self.description)
+
+    def delete(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        if self.docker_socket.parent != self.root:
+            shutil.rmtree(self.docker_socket.parent, ignore_errors=True)
+
+
+def all_clusters() -> list[ClusterDir]:
+    """Every cluster of this user that has a description, by name."""
+    if not home().is_dir():
+        return []
+    found = (ClusterDir(path) for path in sorted(home().iterdir()) if path.is_dir())
+    return [cluster for cluster in found if cluster.description.exists()]
