@@ -1,0 +1,45 @@
+"""How one kind of object behaves: the hooks that the verbs call, as a table row of functions.
+
+Source: k8s.io/apiserver registry/rest (RESTCreateStrategy, RESTUpdateStrategy,
+RESTDeleteStrategy).  Each hook is pure but for `allocate`, which may reserve addresses and ports.
+Hooks receive the server's own fresh copy and may change it; `old` is shared and read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from labkit.apiserver.fields import FieldError
+
+
+def nothing(*_: object) -> None:
+    """The hook of a kind that needs none."""
+
+
+def no_errors(*_: object) -> list[FieldError]:
+    """The validation of a kind whose schema says everything."""
+    return []
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """The behaviour of a kind beyond what all objects share.
+
+    `default(obj)` fills in what upstream's defaulting functions do.  `prepare(obj, old)` runs
+    before validation (`old` is None on create).  `validate(obj)` and `validate_update(obj, old)`
+    return what is wrong.  `fields` are the paths that field selectors know besides
+    `metadata.name` and `metadata.namespace`; `index` is the one that lists and watches look up
+    instead of scanning.
+    """
+
+    default: Callable[[dict], None] = nothing
+    prepare: Callable[[dict, Mapping | None], None] = nothing
+    validate: Callable[[Mapping], list[FieldError]] = no_errors
+    validate_update: Callable[[Mapping, Mapping], list[FieldError]] = no_errors
+    validate_name: Callable[[str], str | None] | None = None  # None: an RFC 1123 subdomain
+    generation: bool = False  # metadata.generation counts changes of spec
+    graceful: bool = False  # deletion waits for a grace period (Pods)
+    fields: tuple[str, ...] = ()
+    index: str = ""
+    create_on_update: bool = False  # PUT of an object that does not exist creates it
