@@ -1,0 +1,1 @@
+"""The HorizontalPodAutoscaler controller: how many replicas a workload should have."""
