@@ -57,6 +57,5 @@ def number(flag: str, text: str) -> float:
 
 def complete(given: Mapping[str, str]) -> dict[str, float]:
     """Every setting as a number under its Python name (dashes become underscores)."""
-    unknown = {flag: text for flag, text in given.items() if flag not in DEFAULTS}
-    merged = {**DEFAULTS, **given, **unknown}
+    merged = {**DEFAULTS, **given}
     return {flag.replace("-", "_"): number(flag, text) for flag, text in merged.items()}

@@ -1,0 +1,42 @@
+# make setup   the environment in .venv (safe to repeat)
+# make lab     set up, start the embedded cluster, open JupyterLab at the first notebook
+# make test    set up, check the style and the layers, run all tests, the notebooks included
+# make bench   measure on this machine
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+NOTEBOOK ?= notebooks/00-start-here.ipynb
+LAB_FLAGS ?=
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+export PATH := $(BIN):$(PATH)
+
+.PHONY: setup lab test lint bench clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "labkit needs Python 3.11 or newer: make PYTHON=python3.12 setup")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+lab: setup
+	labkit up
+	eval "$$(labkit env)" && jupyter lab $(ROOT_FLAG) $(LAB_FLAGS) $(NOTEBOOK)
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	lint-imports
+
+# The tests bring up clusters of their own, in a directory of their own.
+test: lint
+	LABKIT_HOME="$$(mktemp -d)" pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 tests notebooks
+
+bench: setup
+	python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,136 @@
+"""`labkit`: up, down, status, env, load.
+
+Commands print what they did; errors go to stderr in up to three sentences, with exit code 1 (2 for
+a command that cannot be understood).  Modules are imported by the command that needs them, so that
+`labkit env` is quick enough for a shell's start file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+
+from labkit.clusters import manage, paths, settings
+from labkit.errors import LabkitError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.func(options)
+    except LabkitError as error:
+        print(f"labkit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("labkit: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="labkit", description="A Kubernetes cluster in a second, to learn on."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_up(commands)
+    _add_down(commands)
+    status = commands.add_parser("status", help="show the clusters and their nodes")
+    status.add_argument("--name", help="only this cluster")
+    status.set_defaults(func=_status)
+    env = commands.add_parser(
+        "env",
+        help="print KUBECONFIG and DOCKER_HOST for the shell",
+        description='Use it so: eval "$(labkit env)"',
+    )
+    _name(env)
+    env.set_defaults(func=_env)
+    _add_load(commands)
+    return parser
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--name", default=paths.DEFAULT_NAME, help="the cluster's name (%(default)s)"
+    )
+
+
+def _add_up(commands) -> None:
+    up = commands.add_parser(
+        "up",
+        help="start a cluster",
+        description="Start a cluster, or go on with one that was stopped. What is not given is as "
+        "it was the last time.",
+    )
+    _name(up)
+    up.add_argument("--nodes", type=int, help=f"how many nodes ({manage.DEFAULT_NODES})")
+    group = up.add_argument_group("settings, with upstream's names and defaults")
+    for flag, default in settings.DEFAULTS.items():
+        group.add_argument(f"--{flag}", metavar=default, dest=f"flag:{flag}")
+    up.set_defaults(func=_up)
+
+
+def _add_down(commands) -> None:
+    down = commands.add_parser("down", help="stop a cluster; its objects are kept")
+    _name(down)
+    down.add_argument("--delete", action="store_true", help="remove its objects and files too")
+    down.set_defaults(func=_down)
+
+
+def _add_load(commands) -> None:
+    from labkit.load import cli
+
+    cli.add_parser(commands)
+
+
+def _up(options: argparse.Namespace) -> int:
+    begun = time.monotonic()
+    before = manage.info(options.name)
+    flags = {
+        name.removeprefix("flag:"): text
+        for name, text in vars(options).items()
+        if name.startswith("flag:") and text is not None
+    }
+    found = manage.up(options.name, options.nodes, flags or None, _Progress(begun))
+    if before and before.running:
+        print(f"The cluster {found.name} is up already.")
+    else:
+        print(f"The cluster {found.name} is up after {time.monotonic() - begun:.2f} s.")
+    print(f"  server      {found.server}")
+    print(f"  context     {found.context}  (in {found.kubeconfig})")
+    name = "" if found.name == paths.DEFAULT_NAME else f" --name {found.name}"
+    print(f'For kubectl and docker in this terminal: eval "$(labkit env{name})"')
+    return 0
+
+
+class _Progress:
+    """One line a step, with the time since the beginning."""
+
+    def __init__(self, begun: float) -> None:
+        self._begun = begun
+
+    def __call__(self, step: str) -> None:
+        print(f"  ✓ {step:<42} {time.monotonic() - self._begun:5.2f} s", flush=True)
+
+
+def _down(options: argparse.Namespace) -> int:
+    for sentence in manage.down(options.name, delete=options.delete):
+        print(sentence)
+    return 0
+
+
+def _env(options: argparse.Namespace) -> int:
+    found = manage.info(options.name)
+    if found is None:
+        raise manage.no_such_cluster(options.name)
+    for key, value in found.environment().items():
+        print(f"export {key}={shlex.quote(value)}")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from labkit.clusters import status
+
+    print(status.text([options.name] if options.name else None))
+    return 0

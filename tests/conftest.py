@@ -1,0 +1,73 @@
+"""What all tests share: tools that may be absent, and clusters that are cleaned up.
+
+`LABKIT_TEST_REQUIRE=kubectl,docker,chromium` turns "skipped, for the tool is absent" into a
+failure: continuous integration installs them all, and nothing may be skipped there unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+REQUIRED = set(filter(None, os.environ.get("LABKIT_TEST_REQUIRE", "").split(",")))
+DOCKER_SOCKET = "/var/run/docker.sock"
+
+
+def tool(name: str) -> str:
+    """The path of a program; skips the test (or fails, where it is required) if it is absent."""
+    if path := shutil.which(name):
+        return path
+    missing(name, f"{name} is not on PATH")
+
+
+def missing(name: str, reason: str) -> None:
+    """Skip for want of `name`, or fail where `name` is required."""
+    if name in REQUIRED:
+        pytest.fail(f"{reason}, and {name} is required here (LABKIT_TEST_REQUIRE)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> str:
+    """The path of the real kubectl."""
+    return tool("kubectl")
+
+
+@pytest.fixture
+def labkit_home(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for clusters of this test alone; what is left there afterwards is taken down."""
+    home = Path(tempfile.mkdtemp(prefix="labkit-"))
+    monkeypatch.setenv("LABKIT_HOME", str(home))
+    yield home
+    take_down(home)
+
+
+def take_down(home: Path) -> None:
+    """End every cluster in `home` and remove it."""
+    for cluster in home.iterdir():
+        subprocess.run(
+            [sys.executable, "-m", "labkit", "down", "--name", cluster.name, "--delete"],
+            env={**os.environ, "LABKIT_HOME": str(home)},
+            check=False,
+            capture_output=True,
+            timeout=60,
+        )
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Clusters of the notebooks live in a directory of this run, unless one was given."""
+    if "LABKIT_HOME" not in os.environ:
+        os.environ["LABKIT_HOME"] = tempfile.mkdtemp(prefix="labkit-")
+    config.labkit_home = Path(os.environ["LABKIT_HOME"])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if config.labkit_home.is_dir():
+        take_down(config.labkit_home)
