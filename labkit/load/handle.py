@@ -75,6 +75,8 @@ class Load:
         self._on_second = on_second
         self._rows: list[Row] = []
         self._end: Row | None = None
+        self._failure: Exception | None = None
+        self._over = False  # whether the last row has been read
         self._news = threading.Condition()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
@@ -144,29 +146,28 @@ class Load:
 
     def follow(self) -> Iterator[Row]:
         """Each row as its second ends, until the load has ended."""
+        self._check_started()
         seen = 0
         while True:
             with self._news:
-                self._news.wait_for(lambda: len(self._rows) > seen or self._over(), timeout=1.0)  # noqa: B023
-                fresh, over = self._rows[seen:], self._over()
+                while len(self._rows) == seen and not self._over:
+                    self._news.wait()
+                fresh = self._rows[seen:]
+            if not fresh:
+                return
             yield from fresh
             seen += len(fresh)
-            if over and seen == len(self._rows):
-                return
 
     def result(self) -> pd.DataFrame:
         """Wait until the load has ended and return its table (see `frame`).
 
-        LabkitError if the worker was killed from outside.
+        LabkitError if the worker was killed from outside; whatever `on_second` raised.
         """
-        if self._reader is None:
-            raise UsageError(
-                "This load has not been started.",
-                "Load(...) only prepares it.",
-                "Write labkit.load.start(url, profile) instead.",
-            )
+        self._check_started()
         self._reader.join(self._patience)
         self.stop()
+        if self._failure is not None:
+            raise self._failure
         if self._end is None and not self._stopped:
             raise LabkitError(
                 f"The load generator ended by itself after {len(self._rows)} s "
@@ -202,14 +203,25 @@ class Load:
         state = "running" if self.running else "ended" if self._process else "not started"
         return f"<Load {self.url} {self.profile}: {state}, {describe(self.summary)}>"
 
-    def _over(self) -> bool:
-        return self._reader is None or not self._reader.is_alive()
+    def _check_started(self) -> None:
+        if self._reader is None:
+            raise UsageError(
+                "This load has not been started.",
+                "Load(...) only prepares it.",
+                "Write labkit.load.start(url, profile) instead.",
+            )
 
     def _read(self) -> None:
-        assert self._process is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._take(json.loads(line))
+        try:
+            with self._process.stdout as lines:
+                for line in lines:
+                    self._take(json.loads(line))
+        except Exception as error:  # of `on_second`, and there is nobody to catch it here
+            self._failure = error
+        finally:
+            with self._news:
+                self._over = True
+                self._news.notify_all()
 
     def _take(self, message: Row) -> None:
         if "end" in message:

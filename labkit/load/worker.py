@@ -177,7 +177,10 @@ async def _serve(order: Order, lifeline: int) -> None:
         work.cancel()
 
     loop.add_reader(lifeline, stop)
-    end = await work
+    try:
+        end = await work
+    except asyncio.CancelledError:  # stopped before it began
+        return
     loop.remove_reader(lifeline)
     _write({"end": {**end, "cpu_seconds": round(_cpu_seconds() - before, 3)}})
 

@@ -134,6 +134,12 @@ def test_a_callback_that_fails_ends_the_load(server):
     assert not [child for child in psutil.Process().children() if _is_worker(child)]
 
 
+def test_a_callback_that_fails_in_the_background_is_reported_by_the_result(server):
+    running = start(f"{server.url}fast", step(20, 600), on_second=lambda row: 1 / 0)
+    with running, pytest.raises(ZeroDivisionError):
+        running.result()
+
+
 SCRIPT = """
     import sys
     from labkit.load import run, step
