@@ -1,0 +1,317 @@
+"""`Lab`: the one object of a notebook.
+
+`lab = labkit.Lab()` gets the cluster, or makes it, and points `kubectl` and `docker` of this
+notebook at it.  Everything it does may be repeated, and says what it did.  It keeps nothing of its
+own about the cluster: what it shows, it has just asked the API for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from labkit.client import ApiError, Client
+from labkit.client.kubeconfig import client_from_kubeconfig
+from labkit.client.sync import Portal
+from labkit.clusters import manage, paths
+from labkit.errors import UsageError, WaitTimeout
+from labkit.kube import conditions, resources
+
+_KINDS = {
+    alias: resource
+    for resource, aliases in {
+        resources.PODS: "pod pods po",
+        resources.SERVICES: "service services svc",
+        resources.CONFIG_MAPS: "configmap configmaps cm",
+        resources.SECRETS: "secret secrets",
+        resources.NAMESPACES: "namespace namespaces ns",
+        resources.NODES: "node nodes no",
+        resources.SERVICE_ACCOUNTS: "serviceaccount serviceaccounts sa",
+        resources.DEPLOYMENTS: "deployment deployments deploy",
+        resources.REPLICA_SETS: "replicaset replicasets rs",
+        resources.HORIZONTAL_POD_AUTOSCALERS: "hpa horizontalpodautoscaler",
+    }.items()
+    for alias in aliases.split()
+}
+
+
+class Lab:
+    """A cluster, as a notebook uses it.
+
+    `name` and `nodes` are those of `labkit up`.  Settings are flags of the control plane with
+    underscores (`horizontal_pod_autoscaler_sync_period="2s"`); a cluster that is up with other
+    settings is restarted with them, which takes a second and keeps its objects.
+    """
+
+    def __init__(
+        self, *, name: str = paths.DEFAULT_NAME, nodes: int | None = None, **settings: str
+    ) -> None:
+        self._portal = Portal()
+        self._owned: tuple[str, ...] = ()
+        flags = {key.replace("_", "-"): text for key, text in settings.items()}
+        self.cluster = _ensure(name, nodes, flags)
+        os.environ.update(self.cluster.environment())
+
+    # -- the clients --------------------------------------------------------------------------
+
+    @cached_property
+    def api(self):
+        """The official client's `ApiClient` (package `kubernetes`) for this cluster."""
+        from kubernetes import config
+
+        return config.new_client_from_config(str(self.cluster.kubeconfig))
+
+    @cached_property
+    def core(self):
+        """The official client's `CoreV1Api`: Pods, Services, nodes, ..."""
+        from kubernetes import client
+
+        return client.CoreV1Api(self.api)
+
+    @cached_property
+    def apps(self):
+        """The official client's `AppsV1Api`: Deployments and ReplicaSets."""
+        from kubernetes import client
+
+        return client.AppsV1Api(self.api)
+
+    @cached_property
+    def docker(self):
+        """The Docker SDK's client for the container engine under the nodes."""
+        import docker
+
+        return docker.DockerClient(base_url=self.cluster.docker_host)
+
+    @cached_property
+    def _client(self) -> Client:
+        return self._portal.run(client_from_kubeconfig(self.cluster.kubeconfig))
+
+    # -- doing things -------------------------------------------------------------------------
+
+    def kubectl(self, command: str, *, input: str | None = None) -> None:
+        """Run `kubectl COMMAND` and print what it says.
+
+        Raises UsageError with kubectl's own message where it fails, or where there is no kubectl.
+        """
+        if not shutil.which("kubectl"):
+            raise UsageError(
+                "There is no kubectl on this machine's PATH.",
+                "The lab's conda environment brings it; a plain Python environment does not.",
+                "Install it: https://kubernetes.io/docs/tasks/tools/",
+            )
+        done = subprocess.run(
+            ["kubectl", *shlex.split(command)],
+            input=input,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise UsageError(f"kubectl {command}\n{(done.stderr or done.stdout).strip()}")
+        print((done.stdout + done.stderr).rstrip())
+
+    def apply(self, manifest: str) -> None:
+        """`kubectl apply` a manifest given as YAML text."""
+        self.kubectl("apply -f -", input=manifest)
+
+    def reset(self, *names: str) -> None:
+        """Delete the named objects (`deployment/myapp`) and all that they own; wait for the end.
+
+        Without names: those of the last call.  What does not exist needs no deleting.
+        """
+        self._owned = names or self._owned
+        gone = [name for name in self._owned if self._portal.run(self._delete(name))]
+        for name in gone:
+            self._until(name, lambda seen: not seen, "gone", timeout=60)
+        print(f"Deleted {', '.join(gone)}." if gone else "Nothing to delete.")
+
+    def get(self, name: str) -> dict:
+        """The object `kind/name` of the current namespace as the API has it.  Raises ApiError."""
+        resource, plain = _parse(name)
+        return self._portal.run(self._client.get(resource, plain, _namespace(resource)))
+
+    def wait(
+        self,
+        name: str,
+        condition: str | Callable[[dict], object] = "Ready",
+        timeout: float = 60,
+    ) -> None:
+        """Wait until `kind/name` has `condition`: a condition's type, or a function of the object.
+
+        The object may not exist yet.  Raises WaitTimeout with the state last seen.
+        """
+        begun = time.monotonic()
+        if callable(condition):
+            self._until(name, lambda seen: seen and condition(seen), "as asked", timeout)
+            print(f"{name} is as asked after {time.monotonic() - begun:.1f} s.")
+        else:
+            self._until(name, lambda seen: conditions.is_true(seen, condition), condition, timeout)
+            print(f"{name} is {condition} after {time.monotonic() - begun:.1f} s.")
+
+    def _until(self, name: str, meets: Callable[[dict], object], goal: str, timeout: float) -> None:
+        last = self._portal.run(self._watch(name, meets, timeout))
+        if not meets(last):
+            fix = f"Look closer: !kubectl describe {name}"
+            raise WaitTimeout(f"{name} to be {goal}", timeout, _state(last), fix)
+
+    async def _watch(self, name: str, meets: Callable[[dict], object], timeout: float) -> dict:
+        """The object's state that `meets`, or the last one before `timeout`; {} for none."""
+        resource, plain = _parse(name)
+        scope = {"namespace": _namespace(resource), "field_selector": f"metadata.name={plain}"}
+        last: dict = {}
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._client.list(resource, **scope)
+                last = answer["items"][0] if answer["items"] else {}
+                revision = answer["metadata"]["resourceVersion"]
+                while not meets(last):
+                    events = self._client.watch(resource, resource_version=revision, **scope)
+                    async with contextlib.aclosing(events):
+                        async for event in events:
+                            revision = event["object"]["metadata"]["resourceVersion"]
+                            if event["type"] != "BOOKMARK":
+                                last = {} if event["type"] == "DELETED" else event["object"]
+                            if meets(last):
+                                break
+        except TimeoutError:
+            pass
+        return last
+
+    async def _delete(self, name: str) -> bool:
+        resource, plain = _parse(name)
+        namespace = _namespace(resource)
+        try:
+            # Foreground: the object goes last, after the Pods that it owns.
+            await self._client.delete(resource, plain, namespace, propagation_policy="Foreground")
+        except ApiError as error:
+            if error.not_found:
+                return False
+            raise
+        return True
+
+    def url(self, service: str) -> str:
+        """The URL of a Service of type NodePort, as this machine reaches it.  Raises UsageError."""
+        ports = self.get(f"service/{service}")["spec"]["ports"]
+        node_port = ports[0].get("nodePort")
+        if node_port is None:
+            raise UsageError(
+                f"The Service {service} has no node port.",
+                "Only a Service of type NodePort can be reached at a port of the machine.",
+                f'Try: !kubectl patch service {service} -p \'{{"spec": {{"type": "NodePort"}}}}\'',
+            )
+        return f"http://127.0.0.1:{node_port}/"
+
+    def open(self, service: str):
+        """A link to a Service in the learner's browser, through Jupyter where it runs there."""
+        from IPython.display import HTML
+
+        url = self.url(service)
+        port = url.rstrip("/").rpartition(":")[2]
+        # The page that shows this cell knows under which address Jupyter is reached; we do not.
+        script = (
+            "const lab = JSON.parse(document.getElementById('jupyter-config-data')?.textContent "
+            "|| '{}').baseUrl || '/'; "
+            f"window.open(location.origin + lab + 'proxy/{port}/', '_blank'); return false;"
+        )
+        label = html.escape(f"Open {service} in a new tab")
+        return HTML(f'<a href="{url}" target="_blank" onclick="{html.escape(script)}">{label}</a>')
+
+    # -- what a notebook shows ----------------------------------------------------------------
+
+    def _nodes(self) -> list[dict[str, str]]:
+        """One row per node, as `kubectl get nodes` has them."""
+        answer = self._portal.run(self._client.list(resources.NODES))
+        return [_node_row(node) for node in answer["items"]]
+
+    def __repr__(self) -> str:
+        cluster = self.cluster
+        lines = [f"The cluster {cluster.name}: {cluster.server}, context {cluster.context}"]
+        lines += [
+            f"  {row['node']:<16} {row['status']:<9} {row['address']:<12} {row['pods']}"
+            for row in self._nodes()
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = self._nodes()
+        head = "".join(f"<th style='text-align:left'>{html.escape(key)}</th>" for key in rows[0])
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{html.escape(v)}</td>" for v in row.values())
+            + "</tr>"
+            for row in rows
+        )
+        cluster = self.cluster
+        return (
+            f"<p>The cluster <b>{html.escape(cluster.name)}</b> at "
+            f"<code>{html.escape(cluster.server)}</code>, context "
+            f"<code>{html.escape(cluster.context)}</code></p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+
+def _ensure(name: str, nodes: int | None, flags: Mapping[str, str]) -> manage.ClusterInfo:
+    """The cluster, up, with at least these settings; says what was done."""
+    begun, found = time.monotonic(), manage.info(name)
+    merged = {**(found.settings if found else {}), **flags}
+    wanted_nodes = nodes or (found.nodes if found else manage.DEFAULT_NODES)
+    before = found is not None and found.running
+    if before and (found.nodes, found.settings) != (wanted_nodes, merged):
+        manage.down(name)
+        verb = "was restarted with other settings, its objects kept"
+    else:
+        verb = "was up already" if before else "is up"
+    cluster = manage.up(name, wanted_nodes, merged)
+    after = "" if verb == "was up already" else f" after {time.monotonic() - begun:.1f} s"
+    print(f"The cluster {name} {verb}{after}.")
+    return cluster
+
+
+def _parse(name: str) -> tuple[resources.Resource, str]:
+    kind, slash, plain = name.partition("/")
+    resource = _KINDS.get(kind.lower())
+    if not slash or not plain or resource is None:
+        raise UsageError(
+            f"{name!r} names no object.",
+            "An object is named by its kind and its name, with a slash between them.",
+            "Try: deployment/myapp",
+        )
+    return resource, plain
+
+
+def _namespace(resource: resources.Resource) -> str | None:
+    return "default" if resource.namespaced else None
+
+
+def _state(seen: Mapping) -> str:
+    """The state of an object in a few words, for a message."""
+    if not seen:
+        return "there is no such object"
+    status = seen.get("status") or {}
+    false = [
+        f"{entry['type']}={entry['status']} ({entry.get('reason', '')})"
+        for entry in status.get("conditions") or ()
+        if entry["status"] != "True"
+    ]
+    return ", ".join(filter(None, [status.get("phase", ""), *false])) or "it exists"
+
+
+def _node_row(node: Mapping) -> dict[str, str]:
+    status = node["status"]
+    address = next(a["address"] for a in status["addresses"] if a["type"] == "InternalIP")
+    return {
+        "node": node["metadata"]["name"],
+        "status": "Ready" if conditions.is_true(node, "Ready") else "NotReady",
+        "address": address,
+        "pods": node["spec"].get("podCIDR", ""),
+        "cpu": status["capacity"]["cpu"],
+        "kubelet": status["nodeInfo"]["kubeletVersion"],
+    }
