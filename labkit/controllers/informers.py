@@ -1,0 +1,127 @@
+"""One watch of a resource for all controllers of a process.
+
+Every controller wants to know Pods, and each Pod changes several times in its life.  The factory
+hands out one informer for each (resource, scope), as upstream's SharedInformerFactory does, so that
+a change crosses the API once, however many controllers there are.
+
+Invariants: a handler that is added to a running informer first hears of all objects that are known
+already; the handlers of a stopped controller hear nothing more; the factory, not its users, ends
+the watches.  A controller that is built without a factory has one of its own and can run alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from labkit.client import Client, Controller, EventRecorder, Informer
+from labkit.client.informer import Handler, IndexFunction
+from labkit.clock import Clock
+from labkit.kube import objects
+from labkit.kube.resources import Resource
+
+
+class SharedInformer(Informer):
+    """An informer with many users: it starts with the first and ends with its factory."""
+
+    def add_handler(self, handler: Handler) -> None:
+        """As an Informer's, at any time: what is known already is replayed."""
+        super().add_handler(handler)
+        for obj in list(self.store.values()):
+            handler(None, obj)
+
+    def remove_handler(self, handler: Handler) -> None:
+        """Call `handler` no more."""
+        if handler in self._handlers:
+            self._handlers.remove(handler)
+
+    def add_index(self, name: str, function: IndexFunction) -> None:
+        """As an Informer's, at any time; the same name always means the same function."""
+        if name in self._index_functions:
+            return
+        super().add_index(name, function)
+        for key, obj in self.store.items():
+            for value in function(obj):
+                self._indexes[name][value].add(key)
+
+    def start(self) -> None:
+        """Begin to list and watch, once."""
+        if self._task is None:
+            super().start()
+
+    async def stop(self) -> None:
+        """Do nothing: other users may remain.  `InformerFactory.stop` ends the watch."""
+
+    async def end(self) -> None:
+        """End the watch for all users."""
+        await super().stop()
+
+
+class InformerFactory:
+    """The shared informers of one process."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self.client, self.clock = client, clock
+        self._informers: dict[tuple, SharedInformer] = {}
+
+    def informer(self, resource: Resource, **scope: str) -> SharedInformer:
+        """The informer of `resource` in `scope`, made on first use."""
+        identity = (resource, *sorted(scope.items()))
+        if identity not in self._informers:
+            self._informers[identity] = SharedInformer(self.client, resource, self.clock, **scope)
+        return self._informers[identity]
+
+    async def stop(self) -> None:
+        """End all watches.  Safe to repeat."""
+        await asyncio.gather(*(informer.end() for informer in self._informers.values()))
+
+
+class SharingController(Controller):
+    """A controller on shared informers that records Events as `component`."""
+
+    component = ""  # the Events' source; the controller's name where it is empty
+
+    def __init__(
+        self, client: Client, clock: Clock, informers: InformerFactory | None = None
+    ) -> None:
+        super().__init__(client, clock)
+        self._own_informers = None if informers else InformerFactory(client, clock)
+        self.informers = informers or self._own_informers
+        self.events = EventRecorder(client, clock, self.component or self.name)
+        self._handlers: list[tuple[SharedInformer, Handler]] = []
+
+    def watch(
+        self,
+        resource: Resource,
+        keys: Callable[[Mapping], Iterable[str]] | None = None,
+        *,
+        enqueue: bool = True,
+        **scope: str,
+    ) -> SharedInformer:
+        """As `Controller.watch`, but on the informer that all controllers share."""
+        informer = self.informers.informer(resource, **scope)
+        self._informers.append(informer)
+        if enqueue:
+            keys = keys or (lambda obj: (objects.key(obj),))
+
+            def handler(old: Mapping | None, new: Mapping | None) -> None:
+                for obj in (old, new):
+                    for key in keys(obj) if obj else ():
+                        self.queue.add(key)
+
+            self.on_change(informer, handler)
+        return informer
+
+    def on_change(self, informer: SharedInformer, handler: Handler) -> None:
+        """Call `handler(old, new)` for every change until this controller stops."""
+        self._handlers.append((informer, handler))
+        informer.add_handler(handler)
+
+    async def stop(self) -> None:
+        """End workers, delays and Events, and the watches if nobody shares them."""
+        for informer, handler in self._handlers:
+            informer.remove_handler(handler)
+        await super().stop()
+        await self.events.stop()
+        if self._own_informers:
+            await self._own_informers.stop()
