@@ -33,14 +33,18 @@ def _vectors() -> dict:
     return json.loads(PATH.read_text()) if PATH.exists() else {}
 
 
-def cases(group: str):
-    """A parametrize decorator over one group; a single skipped case where the file is absent."""
+def cases(group: str, only: str = "", without: str = ""):
+    """A parametrize decorator over one group, or over one case of it, or all but one.
+
+    Where the file is absent there is a single case, which is skipped.
+    """
     found = _vectors().get(group)
     if found is None:
         reason = f"Kubernetes' test cases are not at {PATH}; set LABKIT_VECTORS to that file"
         skipped = pytest.param(None, marks=pytest.mark.skip(reason=reason))
         return pytest.mark.parametrize("case", [skipped])
-    return pytest.mark.parametrize("case", found, ids=[case["name"] for case in found])
+    chosen = [case for case in found if only in ("", case["name"]) and case["name"] != without]
+    return pytest.mark.parametrize("case", chosen, ids=[case["name"] for case in chosen])
 
 
 def moment(value) -> float:

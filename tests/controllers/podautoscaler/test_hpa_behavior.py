@@ -54,8 +54,6 @@ def test_without_behaviour_the_highest_recent_recommendation_counts(case):
 
 @vectors.cases("fn_convertDesiredReplicasWithBehaviorRate")
 def test_policies_limit_the_rate_of_change(case):
-    if case["skippedUpstream"]:
-        pytest.skip("Kubernetes' own test skips this case")
     found = behavior.convert_desired_replicas_with_behavior_rate(
         history(case),
         case["currentReplicas"],
