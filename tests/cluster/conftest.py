@@ -1,0 +1,81 @@
+"""A real cluster for the tests of this directory: brought up once, taken down at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from labkit.clusters import manage
+from tests.conftest import take_down
+
+QUICK = {
+    "horizontal-pod-autoscaler-sync-period": "1s",
+    "horizontal-pod-autoscaler-downscale-stabilization": "5s",
+    "metric-resolution": "1s",
+}
+
+
+@dataclass
+class Kubectl:
+    """Runs kubectl against one cluster."""
+
+    path: str
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str, input: str | None = None, check: bool = True) -> str:
+        done = self.run(*arguments, input=input)
+        if check:
+            assert done.returncode == 0, f"kubectl {' '.join(arguments)}\n{done.stderr}"
+        return done.stdout
+
+    def run(self, *arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.path, *arguments],
+            env=self.environment,
+            input=input,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=90,
+        )
+
+    def json(self, *arguments: str) -> dict:
+        return json.loads(self(*arguments, "-o", "json"))
+
+
+def until(condition: Callable[[], object], seconds: float, what: str) -> object:
+    """The first true answer of `condition`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if answer := condition():
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[manage.ClusterInfo]:
+    """Three nodes with quick autoscaling, for one module."""
+    home, before = Path(tempfile.mkdtemp(prefix="labkit-")), os.environ.get("LABKIT_HOME")
+    os.environ["LABKIT_HOME"] = str(home)
+    try:
+        yield manage.up("test", 3, QUICK)
+    finally:
+        take_down(home)
+        if before is None:
+            del os.environ["LABKIT_HOME"]
+        else:
+            os.environ["LABKIT_HOME"] = before
+
+
+@pytest.fixture(scope="module")
+def k(cluster: manage.ClusterInfo, kubectl: str) -> Kubectl:
+    return Kubectl(kubectl, {**os.environ, **cluster.environment()})
