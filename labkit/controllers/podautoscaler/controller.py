@@ -14,9 +14,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from labkit.client import ApiError, Client, Controller, EventRecorder
+from labkit.client import ApiError, Client
 from labkit.client.events import WARNING
 from labkit.clock import Clock
+from labkit.controllers.informers import InformerFactory, SharingController
 from labkit.controllers.podautoscaler import decision as decisions
 from labkit.controllers.podautoscaler import observation as observations
 from labkit.controllers.podautoscaler import spec
@@ -37,7 +38,7 @@ from labkit.kube.selectors import Selector
 log = logging.getLogger(__name__)
 
 
-class HorizontalPodAutoscalerController(Controller):
+class HorizontalPodAutoscalerController(SharingController):
     """Scales the targets of HorizontalPodAutoscalers.
 
     `decisions` holds the latest Decision of each HPA by its key, `histories` what is remembered.
@@ -51,19 +52,19 @@ class HorizontalPodAutoscalerController(Controller):
         client: Client,
         clock: Clock,
         settings: HPAControllerConfiguration | None = None,
+        informers: InformerFactory | None = None,
         metrics: MetricsClient | None = None,
     ) -> None:
-        super().__init__(client, clock)
+        super().__init__(client, clock, informers)
         self.settings = settings or HPAControllerConfiguration()
         self.workers = self.settings.concurrent_horizontal_pod_autoscaler_syncs
         self.targets = ScaleTargets(client, clock)
         self.metrics = metrics or RestMetricsClient(client, self.targets)
-        self.recorder = EventRecorder(client, clock, self.name)
         self.decisions: dict[str, Decision] = {}
         self.histories: dict[str, History] = {}
         self.selectors: dict[str, Selector] = {}
         self.autoscalers = self.watch(HORIZONTAL_POD_AUTOSCALERS, enqueue=False)
-        self.autoscalers.add_handler(self._came_or_went)
+        self.on_change(self.autoscalers, self._came_or_went)
         self.pods = self.watch(PODS, enqueue=False)
         self.pods.add_index("namespace", lambda pod: (pod["metadata"]["namespace"],))
 
@@ -71,11 +72,6 @@ class HorizontalPodAutoscalerController(Controller):
         # A change is left to the next look: the controller's own status is one, too.
         if old is None or new is None:
             self.queue.add(objects.key(old or new))
-
-    async def stop(self) -> None:
-        """End everything, the recording of Events last.  Safe to repeat."""
-        await super().stop()
-        await self.recorder.stop()
 
     async def reconcile(self, key: str) -> float | None:
         """Look at one HPA; the sync period (seconds) until the next look."""
@@ -91,7 +87,7 @@ class HorizontalPodAutoscalerController(Controller):
             key, decision.current, decision.desired, decision.words,
         )  # fmt: skip
         for event in decision.events:
-            self.recorder.event(hpa, event.kind, event.reason, event.message)
+            self.events.event(hpa, event.kind, event.reason, event.message)
         await self._write_status(hpa, decision.status)
         return self.settings.horizontal_pod_autoscaler_sync_period
 
@@ -170,7 +166,7 @@ class HorizontalPodAutoscalerController(Controller):
                 HORIZONTAL_POD_AUTOSCALERS, {**hpa, "status": status}, "status"
             )
         except (ApiError, OSError) as error:
-            self.recorder.event(hpa, WARNING, "FailedUpdateStatus", str(error))
+            self.events.event(hpa, WARNING, "FailedUpdateStatus", str(error))
             log.info("status not updated hpa=%s error=%s", objects.key(hpa), error)
 
 

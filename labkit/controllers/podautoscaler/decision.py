@@ -22,7 +22,7 @@ from labkit.controllers.podautoscaler import spec
 from labkit.controllers.podautoscaler.behavior import History, Limited, Recommendation
 from labkit.controllers.podautoscaler.observation import Observation
 from labkit.controllers.podautoscaler.proposal import Proposal, propose
-from labkit.controllers.podautoscaler.replica_calculator import Workload
+from labkit.controllers.podautoscaler.replica_calculator import Workload, count, stay
 from labkit.controllers.podautoscaler.settings import HPAControllerConfiguration
 from labkit.kube import conditions, times
 
@@ -114,7 +114,7 @@ def cannot_get_scale(hpa: Mapping, event: str, error: str, now: float) -> Decisi
         desired=status.get("desiredReplicas") or 0,
         status=status,
         history=History(),
-        words=f"{current} replicas stay: {error}",
+        words=f"{stay(current)}: {error}",
         error=error,
         events=(Event(WARNING, "FailedGetScale", event),),
     )
@@ -203,10 +203,10 @@ def _forced(hpa: Mapping, scale: Mapping, settings: HPAControllerConfiguration) 
             return None
         return _Forced(0, "", "0 replicas stay: the target is at zero, which switches scaling off")
     if current > maximum:
-        words = f"{maximum} replicas: {current} are more than maxReplicas"
+        words = f"{count(maximum)}: {current} are more than maxReplicas"
         return _Forced(maximum, ABOVE_MAXIMUM, words)
     if current < minimum:
-        words = f"{minimum} replicas: {current} are fewer than minReplicas"
+        words = f"{count(minimum)}: {current} are fewer than minReplicas"
         return _Forced(minimum, BELOW_MINIMUM, words)
     return None
 
@@ -327,8 +327,8 @@ class _Draft:
         log = self.history.recommendations or ()
         if rules is None:
             window = self.settings.horizontal_pod_autoscaler_downscale_stabilization
-            count, log = limits.stabilize_recommendation(log, proposed, window, self.now)
-            stable = Limited(count, *limits.SCALE_DOWN_STABILIZED)
+            highest, log = limits.stabilize_recommendation(log, proposed, window, self.now)
+            stable = Limited(highest, *limits.SCALE_DOWN_STABILIZED)
         else:
             stable, log = limits.stabilize_recommendation_with_behaviors(
                 log, self.current, proposed, rules, self.now
@@ -355,7 +355,7 @@ class _Draft:
             "failed to compute desired number of replicas based on listed metrics for "
             f"{target}: {error}"
         )
-        words = f"{self.current} replicas stay: {error}"
+        words = f"{stay(self.current)}: {error}"
         decision = self.decision(self.current, words, error=whole)
         status = dict(decision.status)
         status["desiredReplicas"] = spec.reported_desired_replicas(self.hpa)
@@ -386,7 +386,7 @@ class _Draft:
         return status | {"conditions": self.conditions}
 
 
-def _derivation(best: Proposal, count: int) -> str:
-    if count == 1:
+def _derivation(best: Proposal, metrics: int) -> str:
+    if metrics == 1:
         return best.words
-    return f"{best.words}, by {best.metric}, the most of {count} metrics"
+    return f"{best.words}, by {best.metric}, the most of {metrics} metrics"

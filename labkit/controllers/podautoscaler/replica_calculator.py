@@ -198,11 +198,11 @@ def _settle(
 
 
 def _settle_again(
-    workload: Workload, known: _Ratio, cautious: _Ratio, count: int, unknown: str
+    workload: Workload, known: _Ratio, cautious: _Ratio, pods: int, unknown: str
 ) -> Replicas:
     if workload.tolerances.is_within(cautious.value):
         return _stay(workload, known, f"{_within(workload, cautious)}, {unknown}")
-    replicas, current = _ceil(cautious.value * count), workload.spec_replicas
+    replicas, current = _ceil(cautious.value * pods), workload.spec_replicas
     turned = (known.value < 1.0 < cautious.value) or (cautious.value < 1.0 < known.value)
     against = (cautious.value < 1.0 and replicas > current) or (
         cautious.value > 1.0 and replicas < current
@@ -210,7 +210,7 @@ def _settle_again(
     if turned or against:
         return _stay(workload, known, f"{cautious.words}, {unknown}, would reverse the direction")
     # The usage that is reported is what was measured, not what was assumed.
-    words = f"{replicas} replicas = ceil({count} × {cautious.words}), {unknown}"
+    words = f"{count(replicas)} = ceil({pods} × {cautious.words}), {unknown}"
     return Replicas(replicas, known.usage, words, known.utilization)
 
 
@@ -234,10 +234,10 @@ def _per_pod_replicas(workload: Workload, usage: int, target_average: int) -> Re
     share = usage if running == 0 or usage >= MAX_INT64 else math.ceil(usage / running)
     if running and workload.tolerances.is_within(usage / (target_average * running)):
         ratio = f"{_text(usage)} / ({running} × {_text(target_average)})"
-        words = f"{running} replicas stay: {ratio} is within {workload.tolerances}"
+        words = f"{stay(running)}: {ratio} is within {workload.tolerances}"
         return Replicas(running, share, words)
     replicas = _ceil(usage / target_average)
-    words = f"{replicas} replicas = ceil({_text(usage)} / {_text(target_average)})"
+    words = f"{count(replicas)} = ceil({_text(usage)} / {_text(target_average)})"
     return Replicas(replicas, share, words)
 
 
@@ -250,12 +250,12 @@ def _ceil(number: float) -> int:
 
 
 def _result(replicas: int, ratio: _Ratio, derivation: str) -> Replicas:
-    words = f"{replicas} replicas = ceil({derivation})"
+    words = f"{count(replicas)} = ceil({derivation})"
     return Replicas(replicas, ratio.usage, words, ratio.utilization)
 
 
 def _stay(workload: Workload, ratio: _Ratio, because: str) -> Replicas:
-    words = f"{workload.spec_replicas} replicas stay: {because}"
+    words = f"{stay(workload.spec_replicas)}: {because}"
     return Replicas(workload.spec_replicas, ratio.usage, words, ratio.utilization)
 
 
@@ -272,6 +272,16 @@ def _unknown(groups: PodGroups, known: _Ratio) -> str:
     if groups.unready and known.value > 1.0:
         parts.append(f"{len(groups.unready)} not ready counted as idle")
     return " and ".join(parts)
+
+
+def count(replicas: int) -> str:
+    """So many replicas, in words."""
+    return f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"
+
+
+def stay(replicas: int) -> str:
+    """That so many replicas are left as they are, in words."""
+    return f"{count(replicas)} stays" if replicas == 1 else f"{count(replicas)} stay"
 
 
 def _text(milli: int) -> str:

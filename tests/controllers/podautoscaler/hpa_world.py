@@ -2,13 +2,12 @@
 
 import asyncio
 
-import hpa_vectors as vectors
-from hpa_vectors import NOW
-
 from labkit.client import Client
 from labkit.client.errors import status_error
 from labkit.clock import Clock
 from labkit.kube import times
+from tests.controllers.podautoscaler import hpa_vectors as vectors
+from tests.controllers.podautoscaler.hpa_vectors import NOW
 
 NAMESPACE, NAME = "test-namespace", "test-hpa"
 KEY = f"{NAMESPACE}/{NAME}"
@@ -38,6 +37,8 @@ class World:
         self.requests: list[tuple[str, str, dict]] = []
         self.statuses: list[dict] = []
         self.events: list[dict] = []
+        self.changes = {plural: asyncio.Queue() for plural in ("pods", "horizontalpodautoscalers")}
+        self._revision = 1
 
     def client(self) -> Client:
         return Client(self)
@@ -75,8 +76,16 @@ class World:
         raise status_error(404, "NotFound", f"the server could not find {path}")
 
     async def watch(self, path, params):
-        await asyncio.Event().wait()
-        yield {}
+        changes = self.changes[path.rpartition("/")[2]]
+        while True:
+            yield await changes.get()
+
+    def publish(self, kind: str, obj: dict) -> None:
+        """Tell the watchers of `obj`'s resource of a change: ADDED, MODIFIED or DELETED."""
+        self._revision += 1
+        changed = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._revision)}}
+        plural = "pods" if obj["kind"] == "Pod" else "horizontalpodautoscalers"
+        self.changes[plural].put_nowait({"type": kind, "object": changed})
 
     async def close(self) -> None:
         pass

@@ -1,11 +1,11 @@
 """Limits and stabilization against the cases of Kubernetes' horizontal_test.go."""
 
-import hpa_vectors as vectors
 import pytest
-from hpa_vectors import NOW
 
 from labkit.controllers.podautoscaler import behavior
 from labkit.controllers.podautoscaler.behavior import History, Recommendation, Rules, ScaleEvent
+from tests.controllers.podautoscaler import hpa_vectors as vectors
+from tests.controllers.podautoscaler.hpa_vectors import NOW
 
 DOWNSCALE_STABILIZATION = 300.0
 

@@ -7,10 +7,16 @@ do these.
 
 from dataclasses import replace
 
-import hpa_vectors as vectors
 import pytest
-from hpa_vectors import NOW, SETTINGS
-from hpa_world import (
+
+from labkit.client.errors import status_error
+from labkit.controllers.podautoscaler import HorizontalPodAutoscalerController, behavior
+from labkit.controllers.podautoscaler.behavior import History
+from labkit.controllers.podautoscaler.decision import Decision
+from labkit.kube import selectors, times
+from tests.controllers.podautoscaler import hpa_vectors as vectors
+from tests.controllers.podautoscaler.hpa_vectors import NOW, SETTINGS
+from tests.controllers.podautoscaler.hpa_world import (
     KEY,
     NAME,
     NAMESPACE,
@@ -21,12 +27,6 @@ from hpa_world import (
     pod_metrics,
     scale,
 )
-
-from labkit.client.errors import status_error
-from labkit.controllers.podautoscaler import HorizontalPodAutoscalerController, behavior
-from labkit.controllers.podautoscaler.behavior import History
-from labkit.controllers.podautoscaler.decision import Decision
-from labkit.kube import selectors, times
 
 LABELS = {"name": "test-pod"}
 ODDITY = "TestAvoidUnnecessaryUpdates"

@@ -1,13 +1,13 @@
 """The replica arithmetic against the cases of Kubernetes' replica_calculator_test.go."""
 
-import hpa_vectors as vectors
 import pytest
-from hpa_vectors import NOW, SETTINGS
 
 from labkit.controllers.podautoscaler import metrics, replica_calculator
 from labkit.controllers.podautoscaler.metrics import MetricError, PodMetric
 from labkit.controllers.podautoscaler.pods import calculate_requests, group_pods
 from labkit.controllers.podautoscaler.replica_calculator import Tolerances, Workload
+from tests.controllers.podautoscaler import hpa_vectors as vectors
+from tests.controllers.podautoscaler.hpa_vectors import NOW, SETTINGS
 
 
 def workload(case: dict) -> Workload:
