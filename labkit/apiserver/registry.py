@@ -122,7 +122,9 @@ REGISTRATIONS: tuple[Registration, ...] = (
     _row(known.ENDPOINT_SLICES, "", strategies.ENDPOINT_SLICE),
     _row(known.LEASES, "", strategies.LEASE),
     _row(EVENTS_V1, "ev", strategies.EVENT, storage=known.EVENTS),
-    _row(API_SERVICES, "", strategies.PLAIN, subresources="status", categories="api-extensions"),
+    _row(
+        API_SERVICES, "", strategies.API_SERVICE, subresources="status", categories="api-extensions"
+    ),
 )
 
 _BY_NAME = {

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from labkit.apiserver import names
 from labkit.apiserver.strategy import Strategy
 
 PLAIN = Strategy()
+_SPEC = ("spec",)
+_CREATED_POD = {"phase": "Pending"}
+
 POD = Strategy(
-    generation=True,
+    generation=(_SPEC,),
+    initial_status=_CREATED_POD,
     graceful=True,
+    returns_deleted=True,
     fields=(
         "spec.nodeName",
         "spec.restartPolicy",
@@ -20,11 +26,17 @@ POD = Strategy(
     ),
     index="spec.nodeName",
 )
-SERVICE = Strategy(fields=("spec.clusterIP", "spec.type"))
+SERVICE = Strategy(
+    initial_status={"loadBalancer": {}},
+    returns_deleted=True,
+    fields=("spec.clusterIP", "spec.type"),
+)
 ENDPOINTS = Strategy(create_on_update=True)
 CONFIG_MAP = Strategy()
 SECRET = Strategy(fields=("type",))
-NAMESPACE = Strategy(fields=("status.phase",))
+NAMESPACE = Strategy(
+    initial_status={"phase": "Active"}, returns_deleted=True, fields=("status.phase",)
+)
 NODE = Strategy(fields=("spec.unschedulable",))
 EVENT = Strategy(
     fields=(
@@ -42,8 +54,11 @@ EVENT = Strategy(
     ),
     create_on_update=True,
 )
-DEPLOYMENT = Strategy(generation=True)
-REPLICA_SET = Strategy(generation=True, fields=("status.replicas",))
-HPA = Strategy()
-ENDPOINT_SLICE = Strategy(generation=True)
+DEPLOYMENT = Strategy(generation=(_SPEC, ("metadata", "annotations")), initial_status={})
+REPLICA_SET = Strategy(
+    generation=(_SPEC,), initial_status={"replicas": 0}, fields=("status.replicas",)
+)
+HPA = Strategy(initial_status={"desiredReplicas": 0})
+ENDPOINT_SLICE = Strategy(generation=(("endpoints",), ("ports",)))
 LEASE = Strategy(create_on_update=True)
+API_SERVICE = Strategy(validate_name=names.path_segment)

@@ -37,9 +37,12 @@ class Strategy:
     prepare: Callable[[dict, Mapping | None], None] = nothing
     validate: Callable[[Mapping], list[FieldError]] = no_errors
     validate_update: Callable[[Mapping, Mapping], list[FieldError]] = no_errors
+    validate_status: Callable[[Mapping, Mapping], list[FieldError]] = no_errors
     validate_name: Callable[[str], str | None] | None = None  # None: an RFC 1123 subdomain
-    generation: bool = False  # metadata.generation counts changes of spec
+    generation: tuple[tuple[str, ...], ...] = ()  # paths whose changes metadata.generation counts
+    initial_status: Mapping | None = None  # of a new object; None keeps what was sent
     graceful: bool = False  # deletion waits for a grace period (Pods)
+    returns_deleted: bool = False  # delete answers with the object, not with a Status
     fields: tuple[str, ...] = ()
     index: str = ""
     create_on_update: bool = False  # PUT of an object that does not exist creates it

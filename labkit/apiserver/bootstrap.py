@@ -1,0 +1,102 @@
+"""What every cluster has from the start: namespaces, the Service `kubernetes`, APIServices.
+
+Source: k8s.io/kubernetes pkg/controlplane (systemnamespaces, kubernetesservice) and kube-aggregator
+(autoregister).
+"""
+
+from __future__ import annotations
+
+from labkit.apiserver import registry
+from labkit.apiserver.request import User
+from labkit.apiserver.target import Call, Target
+from labkit.apiserver.writes import Writes
+from labkit.client.errors import ApiError
+from labkit.kube import resources
+from labkit.kube.resources import Resource
+
+_SYSTEM = User("system:apiserver", ("system:masters",))
+_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+async def ensure(writes: Writes, service_ip: str, advertise: tuple[str, int]) -> None:
+    """Make what is missing and correct what may have moved; safe to repeat."""
+    for name in _NAMESPACES:
+        await _create(writes, resources.NAMESPACES, {"metadata": {"name": name}})
+    address, port = advertise
+    await _create(writes, resources.SERVICES, _service(service_ip, port))
+    await _put(writes, resources.ENDPOINT_SLICES, _slice(address, port))
+    versions = {(row.resource.group, row.resource.version) for row in registry.REGISTRATIONS}
+    for group, version in sorted(versions):
+        await ensure_api_service(writes, group, version, local=True)
+
+
+async def ensure_api_service(writes: Writes, group: str, version: str, *, local: bool) -> None:
+    """The APIService that says who answers for a group's version."""
+    now = writes.clock.timestamp()
+    condition = {
+        "type": "Available",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "Local" if local else "Passed",
+        "message": "Local APIServices are always available" if local else "all checks passed",
+    }
+    service = {"namespace": "kube-system", "name": group.split(".")[0] + "-server", "port": 443}
+    spec: dict = {"version": version, "groupPriorityMinimum": 17800, "versionPriority": 15}
+    spec |= ({"group": group} if group else {}) | ({} if local else {"service": service})
+    obj = {
+        "metadata": {"name": f"{version}.{group}"},
+        "spec": spec,
+        "status": {"conditions": [condition]},
+    }
+    await _create(writes, registry.API_SERVICES, obj)
+
+
+def _service(address: str, port: int) -> dict:
+    return {
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": address,
+            "clusterIPs": [address],
+            "ports": [{"name": "https", "port": 6443, "targetPort": port, "protocol": "TCP"}],
+        },
+    }
+
+
+def _slice(address: str, port: int) -> dict:
+    return {
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
+
+
+def _call(resource: Resource, obj: dict, name: str = "") -> Call:
+    row = registry.find(resource.group, resource.version, resource.plural)
+    target = Target(row, obj["metadata"].get("namespace", ""), name)
+    body = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+    return Call(target, _SYSTEM, {}, body, "application/json", False)
+
+
+async def _create(writes: Writes, resource: Resource, obj: dict) -> None:
+    try:
+        await writes.create(_call(resource, obj))
+    except ApiError as error:
+        if not error.already_exists:
+            raise
+
+
+async def _put(writes: Writes, resource: Resource, obj: dict) -> None:
+    """Create, or replace if it is there already."""
+    call = _call(resource, obj, obj["metadata"]["name"])
+    present = writes.state.of(resource).items
+    await (writes.update(call) if call.target.key in present else writes.create(call))

@@ -1,0 +1,168 @@
+"""All objects of one resource in memory, their recent history, and who watches them.
+
+Objects are kept in the order of their keys (`namespace/name`), which is the order of lists.  The
+window is the last events; it answers resumed watches, and it turns the present back into the past
+for lists that are continued.  What falls out of it is gone: older revisions are Expired.
+
+Invariants: `apply` is called in revision order; `floor` is the newest revision that is no longer
+in the window, so that every event above it is there.
+
+Source: k8s.io/apiserver storage/cacher (watchCache).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+
+from labkit.apiserver import statuses
+from labkit.apiserver.request import Encoded
+from labkit.apiserver.selection import Selection, field_value
+from labkit.apiserver.watch import DELETED, Event, Watcher
+
+WINDOW = 4096  # events
+
+
+class Collection:
+    """The objects of one resource.  `index` is the path of the indexed field, or empty."""
+
+    def __init__(self, index: str = "", floor: int = 0, window: int = WINDOW) -> None:
+        self.items: dict[str, Encoded] = {}
+        self.floor = floor
+        self._keys: list[str] = []
+        self._index = index
+        self._indexed: dict[str, set[str]] = defaultdict(set)
+        self._window: deque[Event] = deque()
+        self._size = window
+        self._watchers: set[Watcher] = set()
+        self._watchers_by_value: dict[str, set[Watcher]] = defaultdict(set)
+
+    def load(self, keys: Iterable[tuple[str, Encoded]], events: Iterable[Event]) -> None:
+        """Start with objects and history that a store had kept."""
+        self.items = dict(sorted(keys, key=lambda pair: pair[0]))
+        self._keys = list(self.items)
+        self._window.extend(events)
+        for key, item in self.items.items():
+            self._reindex(key, None, item)
+
+    def apply(self, event: Event) -> list[Event]:
+        """Make an event visible to reads and watches; the events that left the window."""
+        key = event.key
+        if event.type == DELETED:
+            del self.items[key]
+            del self._keys[bisect_left(self._keys, key)]
+        else:
+            if event.previous is None:
+                insort(self._keys, key)
+            self.items[key] = event.item
+        self._reindex(key, event.previous, None if event.type == DELETED else event.item)
+        self._window.append(event)
+        self._dispatch(event)
+        return self._evict()
+
+    def _reindex(self, key: str, old: Encoded | None, new: Encoded | None) -> None:
+        if not self._index:
+            return
+        before = old and field_value(old.obj, self._index)
+        after = new and field_value(new.obj, self._index)
+        if before == after:
+            return
+        if before is not None:
+            self._indexed[before].discard(key)
+            if not self._indexed[before]:
+                del self._indexed[before]
+        if after is not None:
+            self._indexed[after].add(key)
+
+    def _evict(self) -> list[Event]:
+        gone = []
+        while len(self._window) > self._size:
+            gone.append(self._window.popleft())
+            self.floor = gone[-1].revision
+        return gone
+
+    def _dispatch(self, event: Event) -> None:
+        # Offering may end a watcher and so change the set.
+        for watcher in tuple(self._watchers):
+            watcher.offer(event)
+        if not self._watchers_by_value:
+            return
+        values = {
+            field_value(item.obj, self._index) for item in (event.item, event.previous) if item
+        }
+        for value in values:
+            for watcher in tuple(self._watchers_by_value.get(value, ())):
+                watcher.offer(event)
+
+    def select(self, selection: Selection) -> Iterator[tuple[str, Encoded]]:
+        """The present objects of a selection, in key order."""
+        predicate = selection.predicate()
+        for key in self._candidates(selection):
+            item = self.items[key]
+            if predicate is None or predicate(item.obj):
+                yield key, item
+
+    def _candidates(self, selection: Selection) -> Iterable[str]:
+        if selection.index_value is not None:
+            return sorted(self._indexed.get(selection.index_value, ()))
+        if not selection.namespace:
+            return tuple(self._keys)
+        if selection.name:
+            key = f"{selection.namespace}/{selection.name}"
+            return (key,) if key in self.items else ()
+        start = bisect_left(self._keys, selection.namespace + "/")
+        end = bisect_left(self._keys, selection.namespace + "0")  # "0" comes after "/"
+        return self._keys[start:end]
+
+    def at(self, revision: int, selection: Selection) -> Iterator[tuple[str, Encoded]]:
+        """The objects of a selection as they were at `revision`.  Raises ApiError 410."""
+        if revision < self.floor:
+            raise statuses.expired(revision, self.floor)
+        past: dict[str, Encoded | None] = {}
+        for event in self._after(revision):
+            past.setdefault(event.key, event.previous)
+        if not past:
+            yield from self.select(selection)
+            return
+        predicate = selection.predicate()
+        for key in sorted(self.items.keys() | past.keys()):
+            item = past[key] if key in past else self.items[key]
+            if item and (predicate is None or predicate(item.obj)):
+                yield key, item
+
+    def since(self, revision: int) -> list[Event]:
+        """The events after `revision`.  Raises ApiError 410 if they are no longer all there."""
+        if revision < self.floor:
+            raise statuses.expired(revision, self.floor)
+        return self._after(revision)
+
+    def _after(self, revision: int) -> list[Event]:
+        found = []
+        for event in reversed(self._window):
+            if event.revision <= revision:
+                break
+            found.append(event)
+        return found[::-1]
+
+    def watch(self, watcher: Watcher) -> None:
+        """Offer all further events to `watcher`, until it ends."""
+        value = watcher.selection.index_value
+        group = self._watchers if value is None else self._watchers_by_value[value]
+        group.add(watcher)
+        watcher.on_end = self._forget
+
+    def _forget(self, watcher: Watcher) -> None:
+        value = watcher.selection.index_value
+        if value is None:
+            self._watchers.discard(watcher)
+            return
+        group = self._watchers_by_value[value]
+        group.discard(watcher)
+        if not group:
+            del self._watchers_by_value[value]
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """All present watchers."""
+        return [*self._watchers, *(w for group in self._watchers_by_value.values() for w in group)]

@@ -1,0 +1,141 @@
+"""The API server below HTTP: one `handle` for every request, whoever carries it.
+
+    Request → target (path) → verb → Result | Watch, or ApiError
+
+The server owns the store, the state in memory and a few housekeeping tasks.  HTTP and the in-memory
+transport call `handle`; other parts may take over whole groups with `aggregate`.
+
+Source: k8s.io/kube-apiserver.  Left out: authorization (every user of the lab may do everything),
+server-side apply, admission webhooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from labkit.apiserver import bootstrap, deletion, reads, statuses, subresources, target
+from labkit.apiserver.allocation import Allocator
+from labkit.apiserver.housekeeping import Housekeeping
+from labkit.apiserver.request import Request, Result, User, Watch
+from labkit.apiserver.state import State
+from labkit.apiserver.store import Store
+from labkit.apiserver.target import Call, Target
+from labkit.apiserver.transport import MemoryTransport
+from labkit.apiserver.writes import Writes
+from labkit.clock import Clock
+
+AggregatedHandler = Callable[[str, Mapping[str, str]], Awaitable[dict]]
+_Verb = Callable[[Writes, Call], Awaitable[Result]]
+NODE_PORTS = (30000, 32767)
+
+
+class APIServer:
+    """Serves the kinds of `registry` from `store`.
+
+    `service_cidr` is where Services get their addresses, `node_port_range` (both ends included)
+    where they get node ports; `advertise` is the address and port under which Pods reach the API
+    through the Service `kubernetes`.  `port_free(port)` tells whether a node port that is about to
+    be given out is free on the machine.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        service_cidr: str,
+        node_port_range: tuple[int, int] = NODE_PORTS,
+        advertise: tuple[str, int] = ("127.0.0.1", 6443),
+        port_free: Callable[[int], bool] = lambda port: True,
+    ) -> None:
+        self.clock = clock
+        self.state = State(store)
+        self.allocator = Allocator(self.state, service_cidr, node_port_range, port_free)
+        self.writes = Writes(self.state, clock, self.allocator)
+        self.aggregated: dict[tuple[str, str], AggregatedHandler] = {}
+        self._advertise = advertise
+        self._housekeeping = Housekeeping(self.state, clock)
+        self._started = False
+
+    async def start(self) -> None:
+        """Open the store and make what every cluster has.  Raises OSError, sqlite3.Error."""
+        await self.state.open()
+        await bootstrap.ensure(self.writes, self.allocator.first, self._advertise)
+        for group, version in self.aggregated:
+            await bootstrap.ensure_api_service(self.writes, group, version, local=False)
+        self._started = True
+        self._housekeeping.start()
+
+    async def stop(self) -> None:
+        """End all watches, finish all writes, close the store.  Safe to repeat."""
+        self._started = False
+        await self._housekeeping.stop()
+        await self.state.close()
+
+    def aggregate(self, group: str, version: str, handler: AggregatedHandler) -> None:
+        """Let `handler(path, params)` answer the GETs of a group: a dict, or raises ApiError."""
+        self.aggregated[group, version] = handler
+        if self._started:
+            coroutine = bootstrap.ensure_api_service(self.writes, group, version, local=False)
+            self._housekeeping.spawn(coroutine)
+
+    def transport(self, user: User) -> MemoryTransport:
+        """The way for a client in the same process."""
+        return MemoryTransport(self.handle, user)
+
+    async def handle(self, request: Request) -> Result | Watch:
+        """Answer one request.  Raises ApiError with the Status to send."""
+        if self.aggregated and (handler := self._aggregated(request.path)):
+            if request.method != "GET":
+                raise statuses.no_such_path()
+            return Result(200, await handler(request.path, request.params))
+        where = target.parse(request.path)
+        if request.method == "GET":
+            return self._read(where, request)
+        return await _verb(request.method, where)(self.writes, target.call(where, request))
+
+    def _aggregated(self, path: str) -> AggregatedHandler | None:
+        parts = path.split("/", 4)
+        if len(parts) < 4 or parts[1] != "apis":
+            return None
+        return self.aggregated.get((parts[2], parts[3]))
+
+    def _read(self, where: Target, request: Request) -> Result | Watch:
+        if where.subresource == "scale":
+            return subresources.get_scale(self.writes, where)
+        if where.subresource not in ("", "status"):
+            raise statuses.method_not_allowed(where.row.resource)
+        if reads.is_watch(request.params):
+            return reads.watch(self.state, where, request.params)
+        if where.name:
+            return reads.get(self.state, where, request.params)
+        return reads.list_(self.state, where, request.params)
+
+
+def _verb(method: str, where: Target) -> _Verb:
+    """The function for a method; what it is on depends on how far the path goes."""
+    depth = where.subresource or ("object" if where.name else "collection")
+    verb = _VERBS.get((method, depth))
+    if verb is None or (depth == "collection" and _needs_namespace(method, where)):
+        raise statuses.method_not_allowed(where.row.resource)
+    return verb
+
+
+def _needs_namespace(method: str, where: Target) -> bool:
+    return method == "POST" and where.row.resource.namespaced and not where.namespace
+
+
+_VERBS: dict[tuple[str, str], _Verb] = {
+    ("POST", "collection"): Writes.create,
+    ("PUT", "object"): Writes.update,
+    ("PUT", "status"): Writes.update,
+    ("PATCH", "object"): Writes.patch,
+    ("PATCH", "status"): Writes.patch,
+    ("DELETE", "object"): deletion.delete,
+    ("DELETE", "collection"): deletion.delete_collection,
+    ("PUT", "scale"): subresources.put_scale,
+    ("PATCH", "scale"): subresources.patch_scale,
+    ("POST", "binding"): subresources.bind,
+    ("POST", "eviction"): subresources.evict,
+    ("PUT", "finalize"): subresources.finalize,
+}

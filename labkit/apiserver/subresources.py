@@ -1,0 +1,151 @@
+"""Subresources: scale, binding, eviction, finalize.
+
+Source: k8s.io/kubernetes pkg/registry/apps (ScaleREST), pkg/registry/core/pod/storage
+(BindingREST, EvictionREST), pkg/registry/core/namespace/storage (FinalizeREST).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import orjson
+
+from labkit.apiserver import deletion, fields, patching, statuses
+from labkit.apiserver.request import Encoded, Result
+from labkit.apiserver.target import Call, Target
+from labkit.apiserver.watch import encode
+from labkit.apiserver.writes import Writes
+from labkit.kube import conditions, selectors
+from labkit.kube.objects import is_deleting
+from labkit.kube.pods import node_name
+from labkit.kube.resources import PODS, Resource
+
+_BINDINGS = Resource("", "v1", "pods/binding", "Binding")
+_SCALES = Resource("autoscaling", "v1", "scales", "Scale")
+_CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def scale_of(obj: Mapping) -> dict:
+    """The autoscaling/v1 Scale of a Deployment or ReplicaSet."""
+    metadata = obj["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    selector = selectors.from_label_selector(obj["spec"].get("selector"))
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "spec": {"replicas": obj["spec"].get("replicas", 1)},
+        "status": {
+            "replicas": (obj.get("status") or {}).get("replicas", 0),
+            "selector": selectors.format_selector(selector or ()),
+        },
+    }
+
+
+def get_scale(writes: Writes, target: Target) -> Result:
+    """The Scale of an object.  Raises ApiError 404."""
+    return Result(200, encode(scale_of(writes.existing(target).obj)))
+
+
+async def put_scale(writes: Writes, call: Call) -> Result:
+    """Set `spec.replicas` through a Scale.  Raises ApiError 400, 404, 409, 422."""
+    return await _set_scale(writes, call, lambda _: call.body)
+
+
+async def patch_scale(writes: Writes, call: Call) -> Result:
+    """Patch the Scale of an object.  Raises ApiError 400, 404, 409, 415, 422."""
+    return await _set_scale(writes, call, patching.understand(call))
+
+
+async def _set_scale(writes: Writes, call: Call, patch) -> Result:
+    def make(served: Encoded) -> dict:
+        scale = patch(scale_of(served.obj))
+        replicas = _replicas(scale, call.target.name)
+        obj = orjson.loads(served.json)
+        obj["spec"]["replicas"] = replicas
+        version = (scale.get("metadata") or {}).get("resourceVersion")
+        obj["metadata"]["resourceVersion"] = version or obj["metadata"]["resourceVersion"]
+        return obj
+
+    result = await writes.change(call, make)
+    return Result(result.code, encode(scale_of(result.body.obj)), result.warnings)
+
+
+def _replicas(scale: object, name: str) -> int:
+    if not isinstance(scale, dict) or not isinstance(scale.get("spec") or {}, dict):
+        raise statuses.bad_request("the request's body is not a Scale")
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if isinstance(replicas, bool) or not isinstance(replicas, int):
+        raise statuses.bad_request(
+            'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal '
+            f"{'string' if isinstance(replicas, str) else 'value'} into Go struct field "
+            "ScaleSpec.spec.replicas of type int32"
+        )
+    if replicas < 0:
+        why = "must be greater than or equal to 0"
+        raise statuses.invalid(_SCALES, name, [fields.invalid("spec.replicas", replicas, why)])
+    return replicas
+
+
+async def bind(writes: Writes, call: Call) -> Result:
+    """Give a Pod to a node: 201.  Raises ApiError 400, 404, 409."""
+    target = call.target
+    await writes.state.settled(PODS, target.key)
+    existing = writes.existing(target)
+    body = call.body if isinstance(call.body, Mapping) else {}
+    node = (body.get("target") or {}).get("name")
+    if not node:
+        raise statuses.invalid(_BINDINGS, target.name, [fields.required("target.name")])
+    _refuse_binding(target.name, existing.obj)
+    uid = (body.get("metadata") or {}).get("uid")
+    if uid and uid != existing.obj["metadata"]["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
+        raise statuses.conflict(PODS, target.name, why + existing.obj["metadata"]["uid"])
+    if not call.dry_run:
+        obj = _bound(existing.obj, node, writes.clock.timestamp())
+        await writes.state.commit(PODS, target.key, obj)
+    return Result(201, _CREATED)
+
+
+def _refuse_binding(name: str, pod: Mapping) -> None:
+    if is_deleting(pod):
+        why = f"pod {name} is being deleted, cannot be assigned to a host"
+        raise statuses.conflict(_BINDINGS, name, why)
+    if node_name(pod):
+        why = f'pod {name} is already assigned to node "{node_name(pod)}"'
+        raise statuses.conflict(_BINDINGS, name, why)
+
+
+def _bound(pod: Mapping, node: str, now: str) -> dict:
+    status = dict(pod.get("status") or {})
+    status["conditions"] = conditions.updated(
+        [one for one in status.get("conditions") or () if one["type"] != "PodScheduled"],
+        "PodScheduled", "True", "", "", now,
+    )  # fmt: skip
+    spec = {**pod["spec"], "nodeName": node}
+    return {**pod, "metadata": dict(pod["metadata"]), "spec": spec, "status": status}
+
+
+async def evict(writes: Writes, call: Call) -> Result:
+    """Delete a Pod politely: 201.  Raises ApiError 404, 409."""
+    body = call.body if isinstance(call.body, Mapping) else {}
+    await deletion.delete(writes, replace(call, body=body.get("deleteOptions") or {}))
+    return Result(201, _CREATED)
+
+
+async def finalize(writes: Writes, call: Call) -> Result:
+    """Replace a Namespace's `spec.finalizers`; with the last one it goes."""
+    target = call.target
+    await writes.state.settled(target.row.storage, target.key)
+    existing = writes.existing(target)
+    body = call.body if isinstance(call.body, Mapping) else {}
+    version = (body.get("metadata") or {}).get("resourceVersion")
+    if version and version != existing.obj["metadata"]["resourceVersion"]:
+        raise statuses.conflict(target.row.resource, target.name)
+    finalizers = (body.get("spec") or {}).get("finalizers") or []
+    spec = {"finalizers": finalizers} if finalizers else {}
+    metadata = dict(existing.obj["metadata"])
+    return await writes.replace(
+        call, existing, {**existing.obj, "metadata": metadata, "spec": spec}
+    )

@@ -1,0 +1,86 @@
+"""What a request is about: path and parameters, understood.
+
+Source: Kubernetes API reference, "Resource URIs".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from labkit.apiserver import statuses
+from labkit.apiserver.registry import Registration, find
+from labkit.apiserver.request import Request, User
+
+_NAMESPACE_SUBRESOURCES = ("status", "finalize")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A resource, and in it a namespace, an object, a subresource, as far as the path goes."""
+
+    row: Registration
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    @property
+    def key(self) -> str:
+        """The object's key in its collection."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One write: its target, who asks, how to treat fields; `warnings` go into the answer."""
+
+    target: Target
+    user: User
+    params: Mapping[str, str]
+    body: object
+    content_type: str
+    dry_run: bool
+    warnings: list[str] = field(default_factory=list)
+
+
+def call(target: Target, request: Request) -> Call:
+    """The write that a request asks for.  Raises ApiError 400."""
+    dry_run = request.params.get("dryRun", "")
+    if dry_run not in ("", "All"):
+        raise statuses.bad_request(
+            f'dryRun: Unsupported value: "{dry_run}": supported values: "All"'
+        )
+    return Call(
+        target, request.user, request.params, request.body, request.content_type, bool(dry_run)
+    )
+
+
+@lru_cache(maxsize=4096)
+def parse(path: str) -> Target:
+    """The target of a path.  Raises ApiError 404 where nothing is served."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) >= 3:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) >= 4:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        raise statuses.no_such_path()
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and not _of_namespace(group, rest):
+        namespace, rest = rest[1], rest[2:]
+    row = find(group, version, rest[0])
+    name = rest[1] if len(rest) > 1 else ""
+    subresource = "/".join(rest[2:])
+    if row is None or not all(parts) or (subresource and subresource not in row.subresources):
+        raise statuses.no_such_path()
+    if bool(namespace) > row.resource.namespaced or (
+        name and row.resource.namespaced and not namespace
+    ):
+        raise statuses.no_such_path()
+    return Target(row, namespace, name, subresource)
+
+
+def _of_namespace(group: str, rest: list[str]) -> bool:
+    """Whether /namespaces/a/b is about a subresource of the namespace itself."""
+    return group == "" and len(rest) == 3 and rest[2] in _NAMESPACE_SUBRESOURCES

@@ -1,0 +1,156 @@
+"""One watch: a bounded buffer between the server, which never waits, and a client, which may.
+
+The server offers each event of a resource to its watchers; a watcher keeps what its selection lets
+through.  With selectors an object may enter or leave the selection without being made or deleted:
+the watcher then sees ADDED or DELETED, as upstream's watch cache does.
+
+Invariants: events come in revision order, each once; a client that reads too slowly gets one ERROR
+(410 Expired: list again) and the end, and never holds the server up.
+
+Source: k8s.io/apiserver storage/cacher (cacheWatcher.convertToWatchEvent).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import orjson
+
+from labkit.apiserver.request import Encoded, WatchEvent
+from labkit.apiserver.selection import Selection
+from labkit.client.errors import ApiError, status_error
+
+ADDED, MODIFIED, DELETED, BOOKMARK, ERROR = "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+_BUFFER = 10_000  # events: what a controller that is busy for a second may fall behind in
+
+
+class Event(NamedTuple):
+    """One change of one object; `previous` is its state before, None if it is new."""
+
+    revision: int
+    type: str
+    key: str
+    item: Encoded
+    previous: Encoded | None
+
+
+def encode(obj: Mapping) -> Encoded:
+    """An object with its JSON."""
+    return Encoded(obj, orjson.dumps(obj))
+
+
+def left(event: Event) -> Encoded:
+    """The object of a DELETED event that a watch sees when the object leaves its selection."""
+    previous = event.previous.obj
+    metadata = {**previous["metadata"], "resourceVersion": str(event.revision)}
+    return encode({**previous, "metadata": metadata})
+
+
+def seen_by(predicate: Callable[[Mapping], bool] | None, event: Event) -> WatchEvent | None:
+    """What a watch with this predicate (None: everything) sees of an event."""
+    if predicate is None:
+        return WatchEvent(event.type, event.item)
+    before = event.previous is not None and predicate(event.previous.obj)
+    if event.type == DELETED:
+        return WatchEvent(DELETED, event.item) if before else None
+    if predicate(event.item.obj):
+        return WatchEvent(MODIFIED if before else ADDED, event.item)
+    return WatchEvent(DELETED, left(event)) if before else None
+
+
+class Watcher:
+    """The asynchronous iterator of one watch.  `convert` turns stored into served objects."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        type: tuple[str, str] = ("", ""),
+        *,
+        bookmarks: bool = False,
+        convert: Callable[[Encoded], Encoded] | None = None,
+        buffer: int = _BUFFER,
+    ) -> None:
+        self.selection, self.bookmarks = selection, bookmarks
+        self.type = type  # apiVersion and kind, for bookmarks
+        self._predicate = selection.predicate()
+        self._convert = convert
+        self._limit = buffer
+        self._events: deque[WatchEvent] = deque()
+        self._waiter: asyncio.Future | None = None
+        self._ended = False
+        self.on_end: Callable[[Watcher], None] | None = None
+
+    def start_with(self, events: Iterable[WatchEvent]) -> None:
+        """Queue the beginning, however long: the server has it in memory anyhow."""
+        self._events.extend(events)
+        self._limit += len(self._events)
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Queue the past that a resuming client has missed."""
+        self.start_with(filter(None, (seen_by(self._predicate, event) for event in events)))
+
+    def offer(self, event: Event) -> None:
+        """A new event; ends the watch if the client has fallen too far behind."""
+        seen = seen_by(self._predicate, event)
+        if seen is not None:
+            self.push(seen)
+
+    def push(self, event: WatchEvent) -> None:
+        """Queue an event whatever the selection is."""
+        if self._ended:
+            return
+        if len(self._events) >= self._limit:
+            self._events.clear()
+            self.fail(status_error(410, "Expired", "The watch fell too far behind its resource."))
+            return
+        self._events.append(event)
+        self._wake()
+
+    def fail(self, error: ApiError) -> None:
+        """Tell the client what went wrong, as the last event."""
+        self._events.append(WatchEvent(ERROR, encode(error.status)))
+        self.end()
+
+    def end(self) -> None:
+        """No more events after those that are queued.  Safe to repeat."""
+        if not self._ended:
+            self._ended = True
+            if self.on_end:
+                self.on_end(self)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> Watcher:
+        return self
+
+    async def __anext__(self) -> WatchEvent:
+        while not self._events:
+            if self._ended:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        event = self._events.popleft()
+        if self._convert and event.type not in (BOOKMARK, ERROR):
+            return WatchEvent(event.type, self._convert(event.item))
+        return event
+
+    async def aclose(self) -> None:
+        """End the watch from the client's side.  Safe to repeat."""
+        self._events.clear()
+        self.end()
+
+
+def bookmark(api_version: str, kind: str, revision: int, *, initial: bool = False) -> WatchEvent:
+    """An event that only says how far the watch has come."""
+    metadata: dict = {"resourceVersion": str(revision), "creationTimestamp": None}
+    if initial:
+        metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+    obj = {"kind": kind, "apiVersion": api_version, "metadata": metadata}
+    return WatchEvent(BOOKMARK, encode(obj))
