@@ -67,7 +67,7 @@ def quantity_format(text: str | int | float) -> Format:
 
 def milli_value(text: str | int | float) -> int:
     """`text` in thousandths of its base unit, rounded up (away from zero), as ``MilliValue()``."""
-    return _round_up(parse_quantity(text) * 1000)
+    return _round_up(parse_quantity(text), 1000)
 
 
 def value(text: str | int | float) -> int:
@@ -82,12 +82,13 @@ def canonical(text: str | int | float) -> str:
 
 def format_quantity(value: Fraction | int, format: Format = "DecimalSI") -> str:
     """The canonical text of `value` (in base units) in `format`."""
-    amount = _limit(Fraction(value))
-    if amount == 0:
+    limit = _MAX * _NANO
+    nanos = max(-limit, min(_round_up(value, _NANO), limit))
+    if nanos == 0:
         return "0"
-    if format == "BinarySI" and amount.denominator == 1 and abs(amount) >= 1024:
-        return _format_binary(amount.numerator)
-    return _format_decimal(amount, format)
+    if format == "BinarySI" and nanos % _NANO == 0 and abs(nanos) >= 1024 * _NANO:
+        return _format_binary(nanos // _NANO)
+    return _format_decimal(nanos, format)
 
 
 def _as_text(text: str | int | float) -> str:
@@ -122,12 +123,13 @@ def _scale(suffix: str, exponent: str | None) -> tuple[Fraction, Format]:
 
 
 def _limit(amount: Fraction) -> Fraction:
-    nanos = _round_up(amount * _NANO)
-    return max(Fraction(-_MAX), min(Fraction(nanos, _NANO), Fraction(_MAX)))
+    return max(Fraction(-_MAX), min(Fraction(_round_up(amount, _NANO), _NANO), Fraction(_MAX)))
 
 
-def _round_up(amount: Fraction) -> int:
-    whole = -(-abs(amount.numerator) // amount.denominator)
+def _round_up(amount: Fraction | int, factor: int = 1) -> int:
+    """`amount` × `factor`, rounded away from zero."""
+    # Whole numbers only: a product of Fractions would look for a common divisor first.
+    whole = -(-abs(amount.numerator) * factor // amount.denominator)
     return whole if amount >= 0 else -whole
 
 
@@ -139,8 +141,7 @@ def _format_binary(number: int) -> str:
     return f"{number}{_BINARY[power]}"
 
 
-def _format_decimal(amount: Fraction, format: Format) -> str:
-    nanos = int(amount * _NANO)
+def _format_decimal(nanos: int, format: Format) -> str:
     exponent = -9
     while nanos % 1000 == 0 and exponent < 18:
         nanos //= 1000
