@@ -1,0 +1,222 @@
+"""What this server serves, told to clients: groups, versions, resources.
+
+Two forms of the same: one APIResourceList per group and version, and all at once (aggregated
+discovery, which kubectl since 1.27 asks for first).  Both are made from `Served` lists: the rows of
+the registry, and what aggregated servers say of themselves.
+
+Source: Kubernetes API concepts, "API discovery"; k8s.io/apiserver pkg/endpoints/discovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from labkit.apiserver import statuses
+from labkit.apiserver.negotiation import not_acceptable, parse_media_type
+from labkit.apiserver.registry import Registration
+from labkit.client.transport import JSON
+
+_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+_READ_WRITE = ["get", "patch", "update"]
+# Whoever may create a Namespace need not be able to delete all of them at once.
+_FEWER_VERBS = {"namespaces": [verb for verb in _VERBS if verb != "deletecollection"]}
+
+
+class _Subresource(NamedTuple):
+    """`kind` is (group, version, kind) where it is not the resource's own."""
+
+    verbs: list[str]
+    kind: tuple[str, str, str] | None = None
+
+
+_SUBRESOURCES = {
+    "status": _Subresource(_READ_WRITE),
+    "scale": _Subresource(_READ_WRITE, ("autoscaling", "v1", "Scale")),
+    "log": _Subresource(["get"]),
+    "binding": _Subresource(["create"], ("", "v1", "Binding")),
+    "eviction": _Subresource(["create"], ("policy", "v1", "Eviction")),
+    "finalize": _Subresource(["update"]),
+}
+
+
+class Served(NamedTuple):
+    """One group and version with its metav1.APIResources, subresources among them."""
+
+    group: str
+    version: str
+    resources: Sequence[Mapping]
+
+    @property
+    def api_version(self) -> str:
+        """`v1` or `group/version`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def path(self) -> str:
+        """`/api/v1` or `/apis/group/version`."""
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+
+
+def served(rows: Iterable[Registration]) -> list[Served]:
+    """The rows by group and version, in the order of their first rows."""
+    found: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        resources = found.setdefault((row.resource.group, row.resource.version), [])
+        resources += _resources(row)
+    return [Served(*key, resources) for key, resources in found.items()]
+
+
+def _resources(row: Registration) -> Iterable[dict]:
+    resource = row.resource
+    main = {
+        "name": resource.plural,
+        "singularName": row.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": _FEWER_VERBS.get(resource.plural, _VERBS),
+    }
+    if row.short_names:
+        main["shortNames"] = list(row.short_names)
+    if row.categories:
+        main["categories"] = list(row.categories)
+    yield main
+    for name in row.subresources:
+        what = _SUBRESOURCES[name]
+        entry = {
+            "name": f"{resource.plural}/{name}",
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "kind": what.kind[2] if what.kind else resource.kind,
+            "verbs": what.verbs,
+        }
+        if what.kind:
+            entry["group"], entry["version"] = what.kind[:2]
+        yield entry
+
+
+def resource_list(one: Served) -> dict:
+    """The APIResourceList of one group and version."""
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": one.api_version,
+        "resources": list(one.resources),
+    }
+
+
+def core_versions(address: str) -> dict:
+    """The APIVersions of the core group; `address` is where this server is."""
+    return {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+    }
+
+
+def group_list(all_served: Iterable[Served]) -> dict:
+    """The APIGroupList of all named groups."""
+    groups = [group_of(found) for _, found in _by_group(all_served) if found[0].group]
+    for group in groups:
+        del group["kind"], group["apiVersion"]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def group_of(found: Sequence[Served]) -> dict:
+    """The APIGroup with these versions; the first is the preferred one."""
+    versions = [{"groupVersion": one.api_version, "version": one.version} for one in found]
+    return {
+        "kind": "APIGroup",
+        "apiVersion": "v1",
+        "name": found[0].group,
+        "versions": versions,
+        "preferredVersion": versions[0],
+    }
+
+
+def _by_group(all_served: Iterable[Served]) -> list[tuple[str, list[Served]]]:
+    groups: dict[str, list[Served]] = {}
+    for one in all_served:
+        groups.setdefault(one.group, []).append(one)
+    return list(groups.items())
+
+
+def aggregated_form(accept: str) -> tuple[str, str]:
+    """What an Accept header wants of /api or /apis: (content type, version of aggregated
+    discovery, empty for the plain form).  Raises ApiError 406."""
+    for clause in accept.split(",") if accept else [JSON]:
+        media, given = parse_media_type(clause)
+        if media in (JSON, "*/*", "application/*"):
+            if given.get("as") != "APIGroupDiscoveryList":
+                return JSON, ""
+            if given.get("g") == "apidiscovery.k8s.io" and given.get("v") in ("v2", "v2beta1"):
+                version = given["v"]
+                return f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList", version
+    raise not_acceptable((JSON,))
+
+
+def aggregated(all_served: Iterable[Served], version: str) -> dict:
+    """The APIGroupDiscoveryList (`version` v2 or v2beta1)."""
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": f"apidiscovery.k8s.io/{version}",
+        "metadata": {},
+        "items": [
+            {
+                "metadata": {"name": name, "creationTimestamp": None},
+                "versions": [_version(one) for one in found],
+            }
+            for name, found in _by_group(all_served)
+        ],
+    }
+
+
+def _version(one: Served) -> dict:
+    resources: dict[str, dict] = {}
+    for entry in one.resources:
+        name, _, subresource = entry["name"].partition("/")
+        if not subresource:
+            resources[name] = _discovered(one, entry)
+            continue
+        # A subresource without a resource exists upstream; none is served here.
+        parent = resources[name].setdefault("subresources", [])
+        parent.append(
+            {
+                "subresource": subresource,
+                "responseKind": _kind(one, entry),
+                "verbs": entry["verbs"],
+            }
+        )
+    return {"version": one.version, "resources": list(resources.values()), "freshness": "Current"}
+
+
+def _discovered(one: Served, entry: Mapping) -> dict:
+    found = {
+        "resource": entry["name"],
+        "responseKind": _kind(one, entry),
+        "scope": "Namespaced" if entry["namespaced"] else "Cluster",
+        "singularResource": entry["singularName"],
+        "verbs": entry["verbs"],
+    }
+    for field in ("shortNames", "categories"):
+        if entry.get(field):
+            found[field] = entry[field]
+    return found
+
+
+def _kind(one: Served, entry: Mapping) -> dict:
+    if entry.get("version"):
+        return {
+            "group": entry.get("group", ""),
+            "version": entry["version"],
+            "kind": entry["kind"],
+        }
+    return {"group": one.group, "version": one.version, "kind": entry["kind"]}
+
+
+def find_group(all_served: Iterable[Served], name: str) -> list[Served]:
+    """The versions of one group.  Raises ApiError 404 where the group is not served."""
+    found = [one for one in all_served if one.group == name]
+    if not found:
+        raise statuses.no_such_path()
+    return found

@@ -1,0 +1,320 @@
+"""The API server's face to the network: HTTPS in front of `APIServer.handle`.
+
+One function answers every request, without a routing table and without middlewares, because most
+requests are reads that cost no more than parsing them.  What is not a resource (health, discovery,
+OpenAPI) is a page, looked up by path; a Pod's log is a stream from a kubelet; all else goes to the
+registry as a `Request`.
+
+Invariants: every answer that is not success is a Status; an object that the store has encoded is
+sent as it is; a connection's identity is read from its certificate once; whatever runs for a
+connection (a watch, a followed log) is cancelled when the connection is lost.
+
+Source: Kubernetes API concepts and k8s.io/apiserver pkg/endpoints.  Left out: HTTP/2, compression,
+protobuf, audit logs, priority and fairness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import ssl
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp.streams import StreamReader
+from multidict import CIMultiDict
+
+from labkit.apiserver import auth, negotiation, statuses, streams
+from labkit.apiserver.logs import KubeletLogs, log_request
+from labkit.apiserver.pages import Pages
+from labkit.apiserver.request import Request, Result, User, Watch
+from labkit.client.errors import ApiError, status_error
+from labkit.client.transport import JSON
+from labkit.clock import Clock
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 3 * 1024 * 1024
+"""Bytes; upstream's limit for resource requests (etcd's own limit, doubled for good measure)."""
+_BODY_TIMEOUT = 60.0  # seconds in which a client must have sent its body
+_KEEPALIVE = 90.0  # seconds that an idle connection stays open, as upstream
+_WATCH_TIMEOUT = (1800, 3600)  # seconds; random between, so that watches do not all end at once
+_SHUTDOWN = 1.0  # seconds that running requests have left when the server stops
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_VERBS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class API(Protocol):
+    """What this server needs of `APIServer`."""
+
+    async def handle(self, request: Request) -> Result | Watch: ...
+
+
+class HTTPServer:
+    """Serves `api` on each of `hosts`, (address, port) pairs; port 0 picks a free one.
+
+    `ssl_context` must trust the cluster's CA and ask for client certificates (ssl.CERT_OPTIONAL);
+    `kubelet_client` shows this server's own certificate to kubelets.
+    """
+
+    def __init__(
+        self,
+        api: API,
+        *,
+        ssl_context: ssl.SSLContext,
+        hosts: Sequence[tuple[str, int]],
+        kubelet_client: ssl.SSLContext,
+        clock: Clock,
+    ) -> None:
+        self.api, self.clock = api, clock
+        self.last_request = clock.monotonic()
+        self._ssl, self._hosts = ssl_context, list(hosts)
+        self._names = auth.server_names(ssl_context)
+        self._known_hosts: set[str] = set()
+        self._pages = Pages(api)
+        self._logs = KubeletLogs(api, kubelet_client)
+        self._connections: _Connections | None = None
+        self._listeners: list[asyncio.Server] = []
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where the server listens."""
+        return [s.getsockname()[:2] for one in self._listeners for s in one.sockets]
+
+    async def start(self) -> None:
+        """Listen.  Raises OSError where an address cannot be had; then nothing listens."""
+        loop = asyncio.get_running_loop()
+        self._connections = _Connections(
+            self._answer,
+            request_factory=_request,
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE,
+        )
+        try:
+            for host, port in self._hosts:
+                self._listeners.append(
+                    await loop.create_server(
+                        self._connections, host, port, ssl=self._ssl, backlog=1024
+                    )
+                )
+        except OSError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End watches, give running requests a moment, close everything.  Safe to repeat."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        if self._connections:
+            self._connections.end_streams()
+            await self._connections.shutdown(_SHUTDOWN)
+            self._connections = None
+        await self._logs.close()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.last_request = self.clock.monotonic()
+        try:
+            return await self._dispatch(request)
+        except ApiError as error:
+            return _refusal(error)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:
+            log.exception("request failed method=%s path=%s", request.method, request.path)
+            return _refusal(statuses.internal(f"{type(error).__name__}: {error}"))
+
+    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        headers, path, method = request.headers, request.path, request.method
+        user = self._admit(request, headers, path)
+        params = dict(request.query.items()) if request.query_string else {}
+        if handler := self._pages.find(path):
+            if method != "GET":
+                raise _method_not_allowed()
+            page = await handler(path, headers, params)
+            return web.Response(status=page.code, body=page.body, headers=_headers(page.headers))
+        if method not in _METHODS:
+            raise _method_not_allowed()
+        wanted = log_request(method, path)
+        if wanted:
+            return await self._stream_log(request, wanted, params, user)
+        form = negotiation.accepted(headers.get("Accept", ""))
+        body, content_type = None, JSON
+        if method in _VERBS_WITH_BODY and request.can_read_body:
+            body, content_type = await _body(request, method)
+        answer = await self.api.handle(Request(method, path, user, params, body, content_type))
+        if isinstance(answer, Watch):
+            return await self._stream_watch(request, answer, form, params)
+        return self._response(answer, form, params)
+
+    def _admit(self, request: web.BaseRequest, headers: Mapping[str, str], path: str) -> User:
+        """The user of a request.  Raises ApiError 401 or 403."""
+        host = headers.get("Host", "")
+        if host not in self._known_hosts:
+            if auth.host_name(host) not in self._names:
+                message = f'this server does not answer to the name "{host}"'
+                raise status_error(403, "Forbidden", message)
+            # A client may vary the port at will: do not let it fill the memory.
+            if len(self._known_hosts) < 64:
+                self._known_hosts.add(host)
+        user = self._connections.users[request.protocol]
+        if user is auth.ANONYMOUS and not auth.is_open(path):
+            raise status_error(401, "Unauthorized", "Unauthorized")
+        return user
+
+    def _response(
+        self, answer: Result, form: negotiation.Form, params: Mapping[str, str]
+    ) -> web.Response:
+        include = params.get("includeObject") or "Metadata"
+        content = negotiation.encode(answer.body, form, self.clock.now(), include)
+        headers = _headers({"Content-Type": form.content_type})
+        for warning in answer.warnings:
+            headers.add("Warning", f"299 - {json.dumps(warning, ensure_ascii=False)}")
+        return web.Response(status=answer.code, body=content, headers=headers)
+
+    async def _stream_watch(
+        self,
+        request: web.BaseRequest,
+        watch: Watch,
+        form: negotiation.Form,
+        params: Mapping[str, str],
+    ) -> web.StreamResponse:
+        include = params.get("includeObject") or "Metadata"
+        encode = streams.encoder(form, self.clock.now, include)
+        response = web.StreamResponse(headers=_headers({"Content-Type": form.content_type}))
+        with self._connections.streaming(request):
+            try:
+                await response.prepare(request)
+                await streams.send(response, watch.events, encode, _watch_seconds(params))
+            finally:
+                await watch.events.aclose()
+                self.last_request = self.clock.monotonic()
+        return response
+
+    async def _stream_log(
+        self,
+        request: web.BaseRequest,
+        wanted: tuple[str, str],
+        params: Mapping[str, str],
+        user: User,
+    ) -> web.StreamResponse:
+        with self._connections.streaming(request):
+            async with self._logs.open(*wanted, params, user) as chunks:
+                response = web.StreamResponse(headers=_headers({"Content-Type": "text/plain"}))
+                await response.prepare(request)
+                async for chunk in chunks:
+                    await streams.write(response, chunk)
+        return response
+
+
+class _Connections(web.Server):
+    """The open connections: who is at the other end, and what runs for them."""
+
+    def __init__(self, handler, **options: object) -> None:
+        super().__init__(handler, **options)
+        self.users: dict[web.RequestHandler, User] = {}
+        self._streams: dict[web.RequestHandler, asyncio.Task] = {}
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self.users[handler] = auth.user_of(transport.get_extra_info("peercert"))
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        super().connection_lost(handler, exc)
+        self.users.pop(handler, None)
+        if task := self._streams.pop(handler, None):
+            task.cancel()
+
+    def streaming(self, request: web.BaseRequest) -> _Streaming:
+        """While this context is entered, the current task ends with the request's connection."""
+        return _Streaming(self._streams, request.protocol)
+
+    def end_streams(self) -> None:
+        """Cancel all streams; their connections are closed by that."""
+        for task in list(self._streams.values()):
+            task.cancel()
+
+
+class _Streaming:
+    def __init__(self, tasks: dict[web.RequestHandler, asyncio.Task], key) -> None:
+        self._tasks, self._key = tasks, key
+
+    def __enter__(self) -> None:
+        if self._key.transport is None:
+            raise ConnectionResetError("the client has gone")
+        self._tasks[self._key] = asyncio.current_task()
+
+    def __exit__(self, *_: object) -> None:
+        self._tasks.pop(self._key, None)
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: StreamWriter,
+    task: asyncio.Task,
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+
+
+async def _body(request: web.BaseRequest, method: str) -> tuple[object, str]:
+    """(decoded body, media type).  Raises ApiError 400, 408, 413 or 415."""
+    if (request.content_length or 0) > MAX_BODY:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            content = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except TimeoutError:
+        raise status_error(408, "Timeout", "the request's body did not arrive in time") from None
+    return negotiation.decode(content, method, request.headers.get("Content-Type", ""))
+
+
+def _too_large() -> ApiError:
+    message = f"Request entity too large: limit is {MAX_BODY}"
+    return status_error(413, "RequestEntityTooLarge", message)
+
+
+def _method_not_allowed() -> ApiError:
+    message = "the server does not allow this method on the requested resource"
+    return status_error(405, "MethodNotAllowed", message)
+
+
+def _headers(given: Mapping[str, str]) -> CIMultiDict[str]:
+    headers: CIMultiDict[str] = CIMultiDict(given)
+    headers["Audit-Id"] = str(uuid.uuid4())
+    headers.setdefault("Cache-Control", "no-cache, private")
+    return headers
+
+
+def _refusal(error: ApiError) -> web.Response:
+    headers = _headers({"Content-Type": JSON})
+    if seconds := (error.status.get("details") or {}).get("retryAfterSeconds"):
+        headers["Retry-After"] = str(seconds)
+    if error.code == 401:
+        headers["WWW-Authenticate"] = "Certificate"
+    response = web.Response(
+        status=error.code, body=negotiation.dump(error.status, JSON), headers=headers
+    )
+    if error.code in (408, 413):
+        # What is left of the body is not worth reading.
+        response.force_close()
+    return response
+
+
+def _watch_seconds(params: Mapping[str, str]) -> float:
+    text = params.get("timeoutSeconds") or "0"
+    if not text.isdigit():
+        raise statuses.bad_request(f'unable to parse timeoutSeconds: "{text}" is not a number')
+    return int(text) or random.uniform(*_WATCH_TIMEOUT)

@@ -1,0 +1,207 @@
+"""What is served besides resources: health, version, discovery, OpenAPI.
+
+`find` says at once whether a path is a page, because it is asked before every request.  Pages that
+cost something are kept; discovery is made anew, since aggregated APIs come and go.
+
+Source: Kubernetes documentation, "API health endpoints", "API discovery" and "OpenAPI".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import platform
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+import orjson
+
+from labkit.apiserver import discovery, openapi, statuses
+from labkit.apiserver.discovery import Served
+from labkit.apiserver.negotiation import not_acceptable, parse_media_type
+from labkit.apiserver.registry import REGISTRATIONS, Registration
+from labkit.client.errors import ApiError
+from labkit.client.transport import JSON
+
+VERSION = {
+    "major": "1",
+    "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
+    "gitVersion": "v1.36.0+labkit",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "2026-01-01T00:00:00Z",
+    "goVersion": f"python{platform.python_version()}",
+    "compiler": platform.python_implementation().lower(),
+    "platform": f"{platform.system().lower()}/{platform.machine()}",
+}
+_HEALTH = ("/healthz", "/livez", "/readyz")
+_CHECKS = ("ping", "log", "store")
+
+
+class Page(NamedTuple):
+    """An answer that is no resource."""
+
+    body: bytes
+    headers: Mapping[str, str] = {"Content-Type": JSON}
+    code: int = 200
+
+
+Handler = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[Page]]
+
+
+class Pages:
+    """The pages of one server; `api.aggregated` maps (group, version) to handlers."""
+
+    def __init__(self, api) -> None:
+        self._api = api
+        self._own = discovery.served(REGISTRATIONS)
+        self._rows = _by_path(self._own)
+        self._fingerprints = {path: openapi.fingerprint(r) for path, r in self._rows.items()}
+        self._documents: dict[str, bytes] = {}
+        self._building = asyncio.Lock()
+        groups = {f"/apis/{one.group}": self._group for one in self._own if one.group}
+        self._exact: dict[str, Handler] = {
+            "/": self._root,
+            "/version": self._version,
+            "/api": self._core,
+            "/apis": self._groups,
+            "/openapi/v2": self._openapi_v2,
+            "/openapi/v3": self._openapi_v3,
+            **groups,
+            **{one.path: self._resources for one in self._own},
+        }
+
+    def find(self, path: str) -> Handler | None:
+        """The handler of a page, None where `path` is a resource's (or nothing's)."""
+        if found := self._exact.get(path):
+            return found
+        if path.startswith("/api"):
+            return self._find_aggregated(path)
+        if path.startswith(_HEALTH):
+            return self._health
+        return self._openapi_v3_document if path.startswith("/openapi/v3/") else None
+
+    def _find_aggregated(self, path: str) -> Handler | None:
+        for group, version in self._api.aggregated:
+            if path == f"/apis/{group}":
+                return self._group
+            if path == f"/apis/{group}/{version}":
+                return self._resources
+        return self._exact.get(path.rstrip("/")) if path.endswith("/") else None
+
+    async def _served(self) -> list[Served]:
+        """Our own APIs and the aggregated ones that answer."""
+        found = list(self._own)
+        for (group, version), handler in self._api.aggregated.items():
+            try:
+                answer = await handler(f"/apis/{group}/{version}", {})
+            except ApiError:
+                continue  # an API that is down does not take discovery with it
+            found.append(Served(group, version, answer["resources"]))
+        return found
+
+    async def _root(self, path: str, *_: object) -> Page:
+        paths = sorted({*self._exact, *_HEALTH} - {"/"})
+        return _json({"paths": paths})
+
+    async def _version(self, *_: object) -> Page:
+        return _json(VERSION)
+
+    async def _health(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        name, _, check = path[1:].partition("/")
+        if f"/{name}" not in _HEALTH or (check and check not in _CHECKS):
+            raise statuses.no_such_path()
+        lines = "ok"
+        if "verbose" in params and not check:
+            lines = "".join(f"[+]{one} ok\n" for one in _CHECKS) + f"{name} check passed\n"
+        return Page(lines.encode(), {"Content-Type": "text/plain; charset=utf-8"})
+
+    async def _core(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        content_type, version = discovery.aggregated_form(headers.get("Accept", ""))
+        if not version:
+            return _json(discovery.core_versions(headers.get("Host", "")))
+        own = [one for one in self._own if not one.group]
+        return _tagged(discovery.aggregated(own, version), content_type, headers)
+
+    async def _groups(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        content_type, version = discovery.aggregated_form(headers.get("Accept", ""))
+        found = [one for one in await self._served() if one.group]
+        if not version:
+            return _json(discovery.group_list(found))
+        return _tagged(discovery.aggregated(found, version), content_type, headers)
+
+    async def _group(self, path: str, *_: object) -> Page:
+        name = path.rpartition("/")[2]
+        return _json(discovery.group_of(discovery.find_group(await self._served(), name)))
+
+    async def _resources(self, path: str, *_: object) -> Page:
+        for one in await self._served():
+            if one.path == path:
+                return _json(discovery.resource_list(one))
+        raise statuses.no_such_path()
+
+    async def _openapi_v2(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        _accept_json(headers)
+        document = await self._document("v2", openapi.document_v2, list(REGISTRATIONS))
+        return Page(document, {"Content-Type": JSON, "Vary": "Accept"})
+
+    async def _openapi_v3(self, *_: object) -> Page:
+        return _json(openapi.index(self._own, self._fingerprints))
+
+    async def _openapi_v3_document(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        _accept_json(headers)
+        path = path.removeprefix("/openapi/v3")
+        if path not in self._rows:
+            raise statuses.no_such_path()
+        tag = f'"{self._fingerprints[path]}"'
+        answer = {"Content-Type": JSON, "Vary": "Accept", "ETag": tag}
+        if params.get("hash"):
+            # The address names the content, so that clients may keep it for good.
+            answer["Cache-Control"] = "public, max-age=31536000, immutable"
+        if headers.get("If-None-Match") == tag:
+            return Page(b"", answer, 304)
+        return Page(await self._document(path, openapi.document_v3, self._rows[path]), answer)
+
+    async def _document(
+        self, key: str, build: Callable[[list[Registration]], bytes], rows: list[Registration]
+    ) -> bytes:
+        async with self._building:
+            if key not in self._documents:
+                # A tenth of a second of work, during which the server must go on answering.
+                self._documents[key] = await asyncio.to_thread(build, rows)
+            return self._documents[key]
+
+
+def _by_path(own: list[Served]) -> dict[str, list[Registration]]:
+    return {
+        one.path: [
+            row
+            for row in REGISTRATIONS
+            if (row.resource.group, row.resource.version) == (one.group, one.version)
+        ]
+        for one in own
+    }
+
+
+def _accept_json(headers: Mapping[str, str]) -> None:
+    """Raises ApiError 406 for who wants protobuf alone."""
+    accept = headers.get("Accept") or JSON
+    if not any(parse_media_type(c)[0] in (JSON, "*/*", "application/*") for c in accept.split(",")):
+        raise not_acceptable((JSON,))
+
+
+def _json(obj: object) -> Page:
+    return Page(orjson.dumps(obj))
+
+
+def _tagged(obj: object, content_type: str, headers: Mapping[str, str]) -> Page:
+    body = orjson.dumps(obj)
+    tag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
+    answer = {"Content-Type": content_type, "ETag": tag, "Vary": "Accept"}
+    if headers.get("If-None-Match") == tag:
+        return Page(b"", answer, 304)
+    return Page(body, answer)

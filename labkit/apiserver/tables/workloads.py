@@ -1,0 +1,136 @@
+"""Rows of Deployments, ReplicaSets, Scales and HorizontalPodAutoscalers.
+
+Source: printDeployment, printReplicaSet, printScale, printHorizontalPodAutoscaler and
+formatHPAMetrics in pkg/printers/internalversion/printers.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from labkit.apiserver.tables import format
+from labkit.apiserver.tables.format import AGE, NAME, NONE, UNKNOWN, UNSET, Column, Printer, wide
+from labkit.kube import quantity
+
+_TEMPLATE = (wide("Containers"), wide("Images"), wide("Selector"))
+_SHOWN_METRICS = 2
+
+
+def _deployment(obj: Mapping, now: float) -> list:
+    spec, status = obj["spec"], obj.get("status") or {}
+    return [
+        obj["metadata"]["name"],
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
+        status.get("updatedReplicas", 0),
+        status.get("availableReplicas", 0),
+        format.age(obj, now),
+        *format.containers(spec["template"]),
+        format.selector(spec.get("selector")),
+    ]
+
+
+def _replica_set(obj: Mapping, now: float) -> list:
+    spec, status = obj["spec"], obj.get("status") or {}
+    return [
+        obj["metadata"]["name"],
+        spec.get("replicas", 0),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        format.age(obj, now),
+        *format.containers(spec.get("template") or {}),
+        format.selector(spec.get("selector")) or NONE,
+    ]
+
+
+def _scale(obj: Mapping, now: float) -> list:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    name = obj["metadata"]["name"]
+    return [name, spec.get("replicas", 0), status.get("replicas", 0), format.age(obj, now)]
+
+
+def _autoscaler(obj: Mapping, now: float) -> list:
+    spec, status = obj["spec"], obj.get("status") or {}
+    target = spec["scaleTargetRef"]
+    least = spec.get("minReplicas")
+    return [
+        obj["metadata"]["name"],
+        f"{target['kind']}/{target['name']}",
+        hpa_targets(spec.get("metrics") or [], status.get("currentMetrics") or []),
+        UNSET if least is None else str(least),
+        spec["maxReplicas"],
+        status.get("currentReplicas", 0),
+        format.age(obj, now),
+    ]
+
+
+def hpa_targets(specs: list[Mapping], currents: list[Mapping]) -> str:
+    """The TARGETS cell: current over target of each metric, `cpu: 12%/30%`."""
+    if not specs:
+        return NONE
+    texts = []
+    for index, spec in enumerate(specs):
+        field = spec["type"][0].lower() + spec["type"][1:]
+        if field not in spec:
+            texts.append("<unknown type>")
+            continue
+        current = ((currents[index] if index < len(currents) else {}) or {}).get(field) or {}
+        texts.append(_metric(field, spec[field], current.get("current") or {}))
+    return format.listed(texts, _SHOWN_METRICS, NONE, separator=", ")
+
+
+def _metric(field: str, spec: Mapping, current: Mapping) -> str:
+    target = spec["target"]
+    if field in ("resource", "containerResource"):
+        if "averageValue" in target:
+            pair = _quantities(current, target, "averageValue")
+        else:
+            goal = target.get("averageUtilization")
+            goal = "<auto>" if goal is None else f"{goal}%"
+            pair = f"{_percent(current.get('averageUtilization'))}/{goal}"
+        return f"{spec['name']}: {pair}"
+    if field == "pods":
+        return _quantities(current, target, "averageValue")
+    if "averageValue" in target:
+        return f"{_quantities(current, target, 'averageValue')} (avg)"
+    return _quantities(current, target, "value")
+
+
+def _quantities(current: Mapping, target: Mapping, field: str) -> str:
+    value = current.get(field)
+    text = UNKNOWN if value is None else quantity.canonical(value)
+    return f"{text}/{quantity.canonical(target[field])}"
+
+
+def _percent(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value}%"
+
+
+DEPLOYMENT = Printer(
+    (NAME, Column("Ready"), Column("Up-to-date"), Column("Available"), AGE, *_TEMPLATE), _deployment
+)
+REPLICA_SET = Printer(
+    (
+        NAME,
+        Column("Desired", "integer"),
+        Column("Current", "integer"),
+        Column("Ready", "integer"),
+        AGE,
+        *_TEMPLATE,
+    ),
+    _replica_set,
+)
+SCALE = Printer(
+    (Column("Name"), Column("Desired", "integer"), Column("Available", "integer"), AGE), _scale
+)
+HORIZONTAL_POD_AUTOSCALER = Printer(
+    (
+        NAME,
+        Column("Reference"),
+        Column("Targets"),
+        Column("MinPods"),
+        Column("MaxPods"),
+        Column("Replicas"),
+        AGE,
+    ),
+    _autoscaler,
+)
