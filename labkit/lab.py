@@ -18,8 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
-from labkit.client import ApiError, Client
-from labkit.client.kubeconfig import client_from_kubeconfig
+from labkit.client import ApiError, Client, kubeconfig
 from labkit.client.sync import Portal
 from labkit.clusters import manage, paths
 from labkit.errors import UsageError, WaitTimeout
@@ -92,7 +91,7 @@ class Lab:
 
     @cached_property
     def _client(self) -> Client:
-        return self._portal.run(client_from_kubeconfig(self.cluster.kubeconfig))
+        return Client(kubeconfig.transport(self.cluster.kubeconfig))
 
     # -- doing things -------------------------------------------------------------------------
 

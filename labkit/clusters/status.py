@@ -6,8 +6,7 @@ import asyncio
 
 import psutil
 
-from labkit.client import ApiError
-from labkit.client.kubeconfig import client_from_kubeconfig
+from labkit.client import ApiError, Client, kubeconfig
 from labkit.clusters import manage, paths
 from labkit.kube import conditions
 from labkit.kube.resources import NODES, PODS
@@ -45,7 +44,7 @@ def _one(name: str) -> str:
 
 
 async def _nodes_and_pods(found: manage.ClusterInfo) -> list[str]:
-    client = await client_from_kubeconfig(found.kubeconfig)
+    client = Client(kubeconfig.transport(found.kubeconfig))
     try:
         nodes = (await client.list(NODES))["items"]
         pods = (await client.list(PODS))["items"]
