@@ -1,0 +1,14 @@
+"""The cluster's network as clients see it: Services and their names.
+
+Reading order:
+
+- `rules`: which addresses a Service is served at, and by which endpoints; pure.
+- `forward`: a listener and the pairs of sockets behind it.
+- `proxy`: `ServiceProxy`, a kube-proxy: the listeners of every Service.
+- `records`: what the cluster's DNS answers, from Services and EndpointSlices; pure.
+- `dns`: `ClusterDNS`, a CoreDNS: the answers over UDP and TCP.
+"""
+
+from labkit.proxy.proxy import ServiceProxy
+
+__all__ = ["ServiceProxy"]
