@@ -1,0 +1,155 @@
+"""The scheduler's own picture of the cluster: nodes, the Pods on them, the Pods it assumes there.
+
+A Pod counts on its node from the moment it is decided (`assume`), not when the watch shows its
+binding: otherwise the next Pod of a burst would be promised the same place.  When a binding fails
+the assumption is taken back (`forget`).
+
+Every change of a node is a line in a log, so that whoever keeps something derived from nodes
+(`placement`) has to look at the changed ones only.
+
+Source: kube-scheduler's internal cache (assumed Pods, NodeInfo generations).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from labkit.kube import objects, pods
+from labkit.scheduler.nodeinfo import NodeInfo
+from labkit.scheduler.podview import PodView, view
+
+_LOG = 20_000  # lines; one who is further behind starts anew
+
+
+class Cache:
+    """Nodes and Pods, from the watches' handlers and from the scheduler's decisions."""
+
+    def __init__(self) -> None:
+        self.infos: dict[str, NodeInfo] = {}
+        self.order: list[str] = []  # names of existing nodes, for taking turns
+        self.images: Counter[str] = Counter()  # on how many nodes an image is
+        self.epoch = 0  # grows when all that is derived from nodes has become void
+        self._places: dict[str, str] = {}  # Pod UID → node name
+        self._assumed: set[str] = set()
+        self._log: list[str] = []
+        self._dropped = 0
+
+    # Changes, to be read by whoever derives something.
+
+    def mark(self) -> int:
+        """The end of the log, from which `since` continues."""
+        return self._dropped + len(self._log)
+
+    def since(self, mark: int) -> set[str] | None:
+        """Names of the nodes changed since `mark`; None if that is too long ago."""
+        return None if mark < self._dropped else set(self._log[mark - self._dropped :])
+
+    def _changed(self, name: str) -> None:
+        self._log.append(name)
+        if len(self._log) > _LOG:
+            del self._log[: _LOG // 2]
+            self._dropped += _LOG // 2
+
+    # Nodes.
+
+    def set_node(self, old: Mapping | None, new: Mapping | None) -> bool:
+        """Take over a change of a Node; whether it could matter to a Pod that waits."""
+        if old and new and _relevant(old) == _relevant(new):
+            return False  # a heartbeat
+        name = (new or old)["metadata"]["name"]
+        info = self.infos.setdefault(name, NodeInfo(name))
+        before = set(info.images)
+        info.set_node(new)
+        self._count_images(before, set(info.images))
+        if new is None or old is None:
+            self.order = [each for each in self.order if each != name] + ([name] if new else [])
+            if new is None and not info.pods:
+                del self.infos[name]
+        self._changed(name)
+        return new is not None
+
+    def _count_images(self, before: set[str], after: set[str]) -> None:
+        if before == after:
+            return
+        self.images.subtract(before)
+        self.images.update(after)
+        self.epoch += 1
+
+    # Pods.
+
+    def set_pod(self, old: Mapping | None, new: Mapping | None) -> bool:
+        """Take over a change of a Pod; whether it made room on a node."""
+        if new is not None and pods.node_name(new) and not pods.is_terminal(new):
+            self._place(old, new)
+            return False
+        uid = _uid(old or new)
+        if uid in self._assumed and new is not None and not pods.is_terminal(new):
+            return False  # assumed, and the watch has not shown the binding yet
+        return self._remove(uid)
+
+    def _place(self, old: Mapping | None, pod: Mapping) -> None:
+        uid, name = _uid(pod), pods.node_name(pod)
+        self._assumed.discard(uid)
+        if self._places.get(uid) == name and (old is None or _same_demand(old, pod)):
+            return
+        self._put(view(pod), name)
+
+    def assume(self, pod: PodView, name: str) -> None:
+        """Count the Pod on the node, though its binding is not confirmed."""
+        self._assumed.add(pod.uid)
+        self._put(pod, name)
+
+    def forget(self, pod: PodView) -> None:
+        """Take an assumption back: the binding failed."""
+        if pod.uid in self._assumed:
+            self._remove(pod.uid)
+
+    def is_assumed(self, uid: str) -> bool:
+        """Whether the Pod is placed already, as far as the scheduler is concerned."""
+        return uid in self._places
+
+    def _put(self, pod: PodView, name: str) -> None:
+        self._remove_from(pod.uid, self._places.get(pod.uid))
+        self.infos.setdefault(name, NodeInfo(name)).add(pod)
+        self._places[pod.uid] = name
+        self._changed(name)
+
+    def _remove(self, uid: str) -> bool:
+        self._assumed.discard(uid)
+        name = self._places.pop(uid, None)
+        self._remove_from(uid, name)
+        return name is not None
+
+    def _remove_from(self, uid: str, name: str | None) -> None:
+        if name is None:
+            return
+        info = self.infos[name]
+        info.remove(uid)
+        if info.node is None and not info.pods:
+            del self.infos[name]
+        self._changed(name)
+
+
+def _uid(pod: Mapping) -> str:
+    return pod["metadata"].get("uid") or objects.key(pod)
+
+
+def _relevant(node: Mapping) -> tuple:
+    spec, status = node.get("spec") or {}, node.get("status") or {}
+    return (
+        objects.labels(node),
+        spec.get("taints"),
+        spec.get("unschedulable"),
+        status.get("allocatable") or status.get("capacity"),
+        status.get("images"),
+    )
+
+
+def _same_demand(old: Mapping, new: Mapping) -> bool:
+    """Whether two versions of a Pod take the same from their node and count the same."""
+    return (
+        old["spec"] == new["spec"]
+        and objects.labels(old) == objects.labels(new)
+        and objects.is_deleting(old) == objects.is_deleting(new)
+    )
