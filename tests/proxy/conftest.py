@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 import uvloop
-from loopback import Endpoint, free_port, fresh_ip
+
+from tests.proxy.loopback import Endpoint, free_port, fresh_ip
 
 
 def pytest_asyncio_loop_factories(config, item):
     """What handles sockets directly is tested on both event loops that labkit runs on."""
-    if item.path.name == "test_proxy_forward.py":
+    if item.path.name == "test_forward.py":
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"uvloop": uvloop.new_event_loop}
 

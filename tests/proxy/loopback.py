@@ -73,3 +73,8 @@ async def ask(address: tuple[str, int], text: bytes = b"hello") -> bytes:
             return await reader.read()
         finally:
             writer.close()
+
+
+def service_cidr() -> str:
+    """Cluster IPs for the tests of this process, outside of any real cluster's range."""
+    return f"127.{110 + os.getpid() % 16}.{os.getpid() // 16 % 256}.0/24"

@@ -6,10 +6,10 @@ import socket
 import struct
 
 import pytest
-from loopback import ask, eventually, free_port, fresh_ip
 
 from labkit.proxy import forward
 from labkit.proxy.forward import Forwarder, Listener
+from tests.proxy.loopback import ask, eventually, free_port, fresh_ip
 
 
 @pytest.fixture
