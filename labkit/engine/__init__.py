@@ -1,0 +1,29 @@
+"""The embedded container engine: the Docker Engine API over processes of this user.
+
+Real clients (docker SDK and CLI, aiodocker) work with it unchanged; a kubelet of the lab cannot
+tell it from dockerd.  A container here is a group of processes with its own loopback address,
+environment, working directory, root directory, log and memory limit.  **It is no isolation
+boundary**: it can see and do what the user can.  docs/engine.md says what is real and what is not.
+
+The modules in reading order:
+
+    engine            Engine, the one object to start and stop
+    server            HTTP: versions, errors, streams, hijacked connections
+    container_routes, other_routes      requests to calls
+    runtime           what can be done with containers, and in which order things happen
+    containers        a container's state and how the API shows it
+    creation          from a request to a container: checks and defaults
+    environment       what a process finds: variables, program, /etc files
+    execs             further processes in a container
+    processes         the engine's end of the spawner: start, signal, read, reap
+    spawner           the parent of all containers' processes, and their lifeline
+    logs              what containers wrote
+    accounting, stats, host             CPU and memory
+    images, references, dockerfile      what can be run
+    networks, ports                     addresses and published ports
+    events, filters, selection, errors, timestamps      the API's small change
+"""
+
+from labkit.engine.engine import Engine
+
+__all__ = ["Engine"]

@@ -1,0 +1,267 @@
+"""Handlers of `/containers`: requests to calls of the runtime, and what they return to JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from labkit.engine import containers, execs, selection, stats
+from labkit.engine.containers import Container
+from labkit.engine.errors import BadParameter, Conflict, EngineError, NotFound
+from labkit.engine.filters import Filters
+from labkit.engine.logs import STDERR, STDOUT, Selection, frame, frames, tail
+from labkit.engine.runtime import Runtime, parse_signal
+from labkit.engine.server import (
+    MULTIPLEXED,
+    RUNTIME,
+    Route,
+    answer,
+    body_of,
+    flag,
+    hijack,
+    integer,
+    stream,
+    stream_json,
+)
+from labkit.engine.stats import Sample
+from labkit.engine.timestamps import parse
+
+
+def target(request: web.Request) -> tuple[Runtime, Container]:
+    """The runtime, and the container that the path names.  Raises NotFound."""
+    runtime = request.app[RUNTIME]
+    return runtime, runtime.find(request.match_info["id"])
+
+
+async def create(request: web.Request) -> web.StreamResponse:
+    runtime = request.app[RUNTIME]
+    container = runtime.create(request.query.get("name", ""), await body_of(request))
+    return answer({"Id": container.id, "Warnings": []}, 201)
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    await runtime.complete(runtime.start(container))
+    return web.Response(status=204)
+
+
+async def stop(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    await runtime.complete(runtime.stop(container, integer(request, "t", None)))
+    return web.Response(status=204)
+
+
+async def restart(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    await runtime.complete(runtime.restart(container, integer(request, "t", None)))
+    return web.Response(status=204)
+
+
+async def kill(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["id"]
+    try:
+        runtime, container = target(request)
+        number = parse_signal(request.query.get("signal") or "SIGKILL")
+        await runtime.complete(runtime.kill(container, number))
+    except (NotFound, Conflict) as error:
+        raise type(error)(f"Cannot kill container: {name}: {error}") from None
+    return web.Response(status=204)
+
+
+async def remove(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    await runtime.complete(runtime.remove(container, force=flag(request, "force")))
+    return web.Response(status=204)
+
+
+async def inspect(request: web.Request) -> web.StreamResponse:
+    return answer(containers.inspect(target(request)[1]))
+
+
+async def list_all(request: web.Request) -> web.StreamResponse:
+    runtime = request.app[RUNTIME]
+    chosen = selection.select(
+        runtime.containers.values(),
+        Filters.parse(request.query.get("filters", ""), selection.KNOWN),
+        show_all=flag(request, "all"),
+        limit=integer(request, "limit", 0) or 0,
+        find=runtime.find,
+        image_id=lambda name: _image_id(runtime, name),
+    )
+    return answer([containers.summary(c, runtime.clock.now()) for c in chosen])
+
+
+def _image_id(runtime: Runtime, name: str) -> str:
+    try:
+        return runtime.images.find(name).id
+    except NotFound:
+        return ""
+
+
+async def wait(request: web.Request) -> web.StreamResponse:
+    """Answers headers at once: the CLI waits for these before it starts the container."""
+    runtime, container = target(request)
+    condition = request.query.get("condition", "")
+
+    async def result() -> AsyncIterator[dict]:
+        code = await runtime.wait(container, condition)
+        yield {"StatusCode": code, "Error": None}
+
+    return await stream_json(request, result())
+
+
+async def logs(request: web.Request) -> web.StreamResponse:
+    _, container = target(request)
+    chosen = _selection(request)
+    record = container.record
+
+    async def output() -> AsyncIterator[bytes]:
+        kept, end = record.read(0), record.end
+        for chunk in tail([c for c in kept if chosen.has(c)], chosen.tail):
+            yield frames(chunk, timestamps=chosen.timestamps)
+        if flag(request, "follow"):
+            async for chunk in record.follow(end):
+                if chosen.has(chunk):
+                    yield frames(chunk, timestamps=chosen.timestamps)
+
+    return await stream(request, output(), MULTIPLEXED)
+
+
+def _selection(request: web.Request) -> Selection:
+    streams = {STDOUT: flag(request, "stdout"), STDERR: flag(request, "stderr")}
+    if not any(streams.values()):
+        raise BadParameter("Bad parameters: you must choose at least one stream")
+    lines = request.query.get("tail", "all")
+    try:
+        since, until = (parse(request.query.get(key, "")) for key in ("since", "until"))
+    except ValueError as error:
+        raise BadParameter(str(error)) from None
+    return Selection(
+        streams=frozenset(number for number, wanted in streams.items() if wanted),
+        since=since,
+        until=until,
+        tail=int(lines) if lines.isdigit() else None,
+        timestamps=flag(request, "timestamps"),
+    )
+
+
+async def attach(request: web.Request) -> web.StreamResponse:
+    """What the container writes from now on (with `logs`: has written), as a raw stream.
+
+    A client attaches before it starts the container, so "from now on" includes the next run.
+    """
+    _, container = target(request)
+    wanted = {n for n, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if flag(request, key)}
+    begin = 0 if flag(request, "logs") else container.record.end
+    live = flag(request, "stream")
+
+    async def output() -> AsyncIterator[bytes]:
+        while live and container.state.status == "created" and not container.gone:
+            await container.change()
+        chunks = container.record.follow(begin) if live else _past(container, begin)
+        async for chunk in chunks:
+            if chunk.stream in wanted:
+                yield frame(chunk.stream, chunk.data)
+
+    return await hijack(request, output())
+
+
+async def _past(container: Container, begin: int):
+    for chunk in container.record.read(begin):
+        yield chunk
+
+
+async def statistics(request: web.Request) -> web.StreamResponse:
+    """A stream of samples a second apart; `stream=0`: one with its predecessor; `one-shot`: one."""
+    runtime, container = target(request)
+    streaming = request.query.get("stream", "1").lower() not in ("0", "false")
+    if not streaming:
+        before = None
+        if not flag(request, "one-shot") and container.state.running:
+            before = _sample(runtime, container)
+            await runtime.clock.sleep(1)
+        return answer(_stats(runtime, container, _sample(runtime, container), before))
+
+    async def samples() -> AsyncIterator[dict]:
+        before = None
+        while not container.gone:
+            now = _sample(runtime, container)
+            yield _stats(runtime, container, now, before)
+            before = now
+            await runtime.clock.sleep(1)
+
+    return await stream_json(request, samples())
+
+
+def _sample(runtime: Runtime, container: Container) -> Sample | None:
+    if not container.state.running:
+        return None
+    return Sample(runtime.clock.now(), runtime.usage(container), runtime.host.cpu_time())
+
+
+def _stats(
+    runtime: Runtime, container: Container, now: Sample | None, before: Sample | None
+) -> dict:
+    limit = container.host_config["Memory"] or runtime.host.memory
+    return stats.view(container.name, container.id, limit, runtime.host.cpus, now, before)
+
+
+async def exec_create(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    return answer({"Id": execs.create(runtime, container, await body_of(request)).id}, 201)
+
+
+async def exec_start(request: web.Request) -> web.StreamResponse:
+    runtime = request.app[RUNTIME]
+    found = runtime.find_exec(request.match_info["id"])
+    detach = (await body_of(request)).get("Detach", False)
+    await runtime.complete(execs.start(runtime, found))
+    if detach:
+        return web.Response(status=200)
+
+    async def output() -> AsyncIterator[bytes]:
+        async for chunk in found.record.follow(0):
+            if chunk.stream in found.streams:
+                yield frame(chunk.stream, chunk.data)
+
+    return await hijack(request, output())
+
+
+async def exec_inspect(request: web.Request) -> web.StreamResponse:
+    return answer(request.app[RUNTIME].find_exec(request.match_info["id"]).view())
+
+
+async def prune(request: web.Request) -> web.StreamResponse:
+    """`docker container prune`: remove what does not run."""
+    runtime = request.app[RUNTIME]
+    filters = Filters.parse(request.query.get("filters", ""), frozenset({"label", "until"}))
+    removed = []
+    for container in list(runtime.containers.values()):
+        if not container.state.running and filters.allows_labels(container.labels):
+            try:
+                await runtime.complete(runtime.remove(container, force=False))
+                removed.append(container.id)
+            except EngineError:
+                continue  # started or removed meanwhile
+    return answer({"ContainersDeleted": removed, "SpaceReclaimed": 0})
+
+
+ROUTES: list[Route] = [
+    ("POST", "/containers/create", create),
+    ("POST", "/containers/prune", prune),
+    ("GET", "/containers/json", list_all),
+    ("GET", "/containers/{id}/json", inspect),
+    ("GET", "/containers/{id}/logs", logs),
+    ("GET", "/containers/{id}/stats", statistics),
+    ("POST", "/containers/{id}/start", start),
+    ("POST", "/containers/{id}/stop", stop),
+    ("POST", "/containers/{id}/restart", restart),
+    ("POST", "/containers/{id}/kill", kill),
+    ("POST", "/containers/{id}/wait", wait),
+    ("POST", "/containers/{id}/attach", attach),
+    ("POST", "/containers/{id}/exec", exec_create),
+    ("DELETE", "/containers/{id}", remove),
+    ("POST", "/exec/{id}/start", exec_start),
+    ("GET", "/exec/{id}/json", exec_inspect),
+]

@@ -1,0 +1,133 @@
+"""From the request of `POST /containers/create` to a container: checks, defaults, names.
+
+What a request asks for and this engine cannot give (a terminal, privileges, volumes by name) is
+refused with a sentence that says so; what only tunes (CPU shares, ulimits, log drivers) is kept
+and shown, and has no effect.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from labkit.engine import environment
+from labkit.engine.containers import HOST_DEFAULTS, Container, mounts
+from labkit.engine.errors import BadParameter
+from labkit.engine.images import Image
+
+NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+# fmt: off
+MOODS = (
+    "amazing", "brave", "calm", "clever", "eager", "elated", "fervent", "focused", "gallant",
+    "gifted", "hopeful", "jolly", "keen", "kind", "lucid", "modest", "nifty", "optimistic",
+    "peaceful", "quirky", "serene", "sharp", "stoic", "tender", "vibrant", "wise",
+)
+PEOPLE = (
+    "backus", "boole", "cerf", "dijkstra", "engelbart", "erlang", "floyd", "hamilton", "hamming",
+    "hoare", "hopper", "kay", "kernighan", "knuth", "lamport", "liskov", "lovelace", "mccarthy",
+    "perlman", "ritchie", "shannon", "thompson", "torvalds", "turing", "wirth",
+)
+# fmt: on
+
+
+def check_name(name: str) -> str:
+    """The name without its slash.  Raises BadParameter."""
+    if not NAME.fullmatch(name):
+        raise BadParameter(
+            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        )
+    return name.removeprefix("/")
+
+
+def invent_name(taken: Callable[[str], bool]) -> str:
+    """A name like Docker's own inventions."""
+    while True:
+        name = f"{secrets.choice(MOODS)}_{secrets.choice(PEOPLE)}"
+        if not taken(name):
+            return name
+
+
+def check(body: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
+    """Refuse what cannot be given.  Raises BadParameter."""
+    if not body.get("Image") and not body.get("Cmd"):
+        raise BadParameter("Config cannot be empty in order to create a container")
+    if body.get("Tty"):
+        raise BadParameter(
+            "A container with a terminal (Tty) was asked for. The embedded engine has no "
+            "terminals. Leave out -t."
+        )
+    if host_config.get("Privileged"):
+        raise BadParameter(
+            "A privileged container was asked for. The embedded engine's containers are processes "
+            "of your own user and cannot have more rights. Leave out --privileged."
+        )
+    for mount in mounts(host_config):
+        if not mount["Source"].startswith("/"):
+            raise BadParameter(
+                f"The volume {mount['Source']} was asked for. The embedded engine has bind mounts "
+                f"but no volumes. Name a directory: -v /path/to/it:{mount['Destination']}."
+            )
+
+
+def build(
+    name: str, body: Mapping[str, Any], image: Image, directory: Path, now: float
+) -> Container:
+    """The container, not yet on disk.  Raises BadParameter."""
+    given = body.get("HostConfig") or {}
+    host_config = HOST_DEFAULTS | {k: v for k, v in given.items() if v is not None}
+    check(body, host_config)
+    container_id = secrets.token_hex(32)
+    entrypoint, cmd = environment.command(body, image.config)
+    endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    return Container(
+        id=container_id,
+        name=name,
+        image_id=image.id,
+        created=now,
+        config=_config(body, image, container_id, entrypoint, cmd),
+        host_config=host_config,
+        endpoints=next((dict(value) for value in endpoints.values() if value), {}),
+        argv=entrypoint + cmd,
+        root=directory / container_id / "rootfs",
+    )
+
+
+def _config(
+    body: Mapping[str, Any], image: Image, container_id: str, entrypoint: list[str], cmd: list[str]
+) -> dict[str, Any]:
+    base = image.config
+    return {
+        "Hostname": body.get("Hostname") or container_id[:12],
+        "Domainname": body.get("Domainname") or "",
+        "User": body.get("User") or "",
+        "AttachStdin": False,
+        "AttachStdout": bool(body.get("AttachStdout", True)),
+        "AttachStderr": bool(body.get("AttachStderr", True)),
+        "Tty": False,
+        "OpenStdin": False,
+        "StdinOnce": False,
+        "Env": environment.merge_env(base["Env"], body.get("Env") or []),
+        "Cmd": cmd,
+        "Entrypoint": entrypoint or None,
+        "Image": body.get("Image") or "",
+        "Volumes": None,
+        "WorkingDir": body.get("WorkingDir") or base["WorkingDir"],
+        "OnBuild": None,
+        "Labels": base["Labels"] | (body.get("Labels") or {}),
+        "ExposedPorts": base["ExposedPorts"] | (body.get("ExposedPorts") or {}),
+        "StopSignal": body.get("StopSignal") or "SIGTERM",
+        "StopTimeout": body.get("StopTimeout"),
+    }
+
+
+def lay_out(container: Container, image: Image) -> None:
+    """Make the container's root directory: the image's files, then the bind mounts as links."""
+    container.root.mkdir(parents=True, mode=0o700)
+    image.unpack(container.root)
+    for mount in mounts(container.host_config):
+        target = environment.directory(container.root, mount["Destination"])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(mount["Source"])

@@ -1,0 +1,142 @@
+"""Execs: further processes in a running container (`docker exec`, a kubelet's exec probe).
+
+An exec is created with its command, started once, and stays to be inspected for its exit code.  It
+gets the container's environment and working directory, and is killed when the container ends.
+Left out: standard input and terminals.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labkit.engine.containers import Container
+from labkit.engine.errors import BadParameter, Conflict, cannot_exec, not_running
+from labkit.engine.logs import STDERR, Record
+from labkit.engine.processes import Process, Processes
+
+if TYPE_CHECKING:
+    from labkit.engine.runtime import Runtime
+
+# Unlike a container's log an exec's output must arrive whole, also at a client that is slow.
+OUTPUT_BYTES = 16 << 20
+KEPT = 32  # finished execs of one container that can still be inspected
+CANNOT_START = 126
+
+
+@dataclass(eq=False)
+class Exec:
+    """One exec; `exit_code` is None until it has ended."""
+
+    container: Container
+    argv: list[str]
+    env: list[str]
+    working: str
+    streams: frozenset[int]
+    id: str = field(default_factory=lambda: secrets.token_hex(32))
+    record: Record = field(default_factory=lambda: Record(OUTPUT_BYTES))
+    process: Process | None = None
+    started: bool = False
+    exit_code: int | None = None
+
+    async def kill(self, processes: Processes) -> None:
+        """End it with its container."""
+        if self.process is not None:
+            await processes.signal(self.process, signal.SIGKILL)
+
+    def attributes(self, **more: str) -> dict[str, str]:
+        return self.container.attributes(execID=self.id, **more)
+
+    def view(self) -> dict[str, Any]:
+        """The answer of `GET /exec/{id}/json`."""
+        return {
+            "ID": self.id,
+            "Running": self.process is not None and self.process.running,
+            "ExitCode": self.exit_code,
+            "ProcessConfig": {
+                "tty": False,
+                "entrypoint": self.argv[0],
+                "arguments": self.argv[1:],
+                "privileged": False,
+            },
+            "OpenStdin": False,
+            "OpenStderr": 2 in self.streams,
+            "OpenStdout": 1 in self.streams,
+            "CanRemove": self.exit_code is not None,
+            "ContainerID": self.container.id,
+            "DetachKeys": "",
+            "Pid": self.process.pid if self.process else 0,
+        }
+
+
+def create(runtime: Runtime, container: Container, body: dict[str, Any]) -> Exec:
+    """`POST /containers/{id}/exec`.  Raises Conflict if the container does not run."""
+    if not body.get("Cmd"):
+        raise BadParameter("No exec command specified")
+    if not container.state.running:
+        raise not_running(container.id)
+    if body.get("Tty"):
+        raise BadParameter(
+            "An exec with a terminal (Tty) was asked for. The embedded engine has no terminals. "
+            "Leave out -t."
+        )
+    wanted = {1: body.get("AttachStdout"), 2: body.get("AttachStderr")}
+    new = Exec(
+        container=container,
+        argv=[str(word) for word in body["Cmd"]],
+        env=body.get("Env") or [],
+        working=body.get("WorkingDir") or container.config["WorkingDir"],
+        streams=frozenset(stream for stream, asked in wanted.items() if asked),
+    )
+    _forget_old(runtime, container)
+    runtime.execs[new.id] = new
+    container.execs.append(new.id)
+    _publish(runtime, new, f"exec_create: {_spoken(new)}")
+    return new
+
+
+async def start(runtime: Runtime, exec_: Exec) -> None:
+    """Start the process; a program that cannot be started ends at once with status 126."""
+    if exec_.started:
+        raise Conflict(f"exec command {exec_.id} is already running")
+    if not exec_.container.state.running:
+        raise not_running(exec_.container.id)
+    exec_.started = True
+    exec_.record.begin()
+    _publish(runtime, exec_, f"exec_start: {_spoken(exec_)}")
+    try:
+        exec_.process = await runtime.launch(
+            exec_.container, exec_.argv, exec_.env, exec_.working, exec_.record
+        )
+    except LookupError as error:
+        exec_.exit_code = CANNOT_START
+        words = cannot_exec("exec failed: exec failed", exec_.argv[0], str(error))
+        exec_.record.append(runtime.clock.now(), STDERR, words.encode() + b"\r\n")
+        exec_.record.close()
+    else:
+        runtime.background(_attend(runtime, exec_, exec_.process))
+
+
+async def _attend(runtime: Runtime, exec_: Exec, process: Process) -> None:
+    exec_.exit_code = await process.exited
+    exec_.record.close()
+    exec_.container.changed()
+    _publish(runtime, exec_, "exec_die", exitCode=str(exec_.exit_code))
+
+
+def _forget_old(runtime: Runtime, container: Container) -> None:
+    ended = [e for e in container.execs if runtime.execs[e].exit_code is not None]
+    for old in ended[: max(0, len(ended) - KEPT + 1)]:
+        container.execs.remove(old)
+        del runtime.execs[old]
+
+
+def _spoken(exec_: Exec) -> str:
+    return f"{exec_.argv[0]} {' '.join(exec_.argv[1:])}"
+
+
+def _publish(runtime: Runtime, exec_: Exec, action: str, **more: str) -> None:
+    attributes = exec_.attributes(**more)
+    runtime.events.publish("container", action, exec_.container.id, attributes)

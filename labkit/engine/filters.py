@@ -1,0 +1,53 @@
+"""The `filters` of the API's lists: JSON of `{"label": ["a=b"], ...}`, also in the older form
+`{"label": {"a=b": true}}` that the CLI sends.
+
+All keys must allow an object; a key allows it if any of its values does, except that every `label`
+must hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+from labkit.engine.errors import BadParameter, EngineError
+
+
+class Filters:
+    """Parsed filters; a key that is not there allows everything."""
+
+    def __init__(self, values: Mapping[str, list[str]] | None = None) -> None:
+        self._values = values or {}
+
+    @classmethod
+    def parse(cls, text: str, known: frozenset[str]) -> Filters:
+        """The query parameter → filters.  Raises EngineError as the daemon does."""
+        if not text:
+            return cls()
+        try:
+            raw = json.loads(text)
+            values = {key: [str(v) for v in raw[key]] for key in raw}
+        except (ValueError, TypeError):
+            raise EngineError(
+                f"invalid character '{text[:1]}' looking for beginning of value"
+            ) from None
+        for key in values:
+            if key not in known:
+                raise BadParameter(f"Invalid filter '{key}'")
+        return cls(values)
+
+    def get(self, key: str) -> list[str]:
+        """The values of `key`; empty if it is not there."""
+        return self._values.get(key, [])
+
+    def allows(self, key: str, matches: Callable[[str], bool]) -> bool:
+        """Whether any value of `key` matches, or there is none."""
+        return not self.get(key) or any(map(matches, self.get(key)))
+
+    def allows_labels(self, labels: Mapping[str, str]) -> bool:
+        """Whether every `label` (`key` or `key=value`) holds."""
+        for wanted in self.get("label"):
+            key, equals, value = wanted.partition("=")
+            if key not in labels or (equals and labels[key] != value):
+                return False
+        return True

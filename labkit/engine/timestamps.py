@@ -1,0 +1,46 @@
+"""Times as the Docker Engine API spells them: RFC 3339 with nanoseconds, and Unix seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+ZERO = "0001-01-01T00:00:00Z"  # Go's zero time: "never"
+
+
+def rfc3339_nano(seconds: float) -> str:
+    """Unix seconds → `2026-01-31T09:30:00.123456789Z`; 0 → Go's zero time."""
+    if not seconds:
+        return ZERO
+    nanos = int(seconds * 1e9)
+    day = datetime.fromtimestamp(nanos // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{day}.{nanos % 10**9:09d}Z"
+
+
+def parse(text: str) -> float:
+    """A `since` or `until` of the API → Unix seconds; "" → 0.  ValueError on anything else."""
+    if not text:
+        return 0.0
+    try:
+        return float(text)
+    except ValueError:
+        return datetime.fromisoformat(text).astimezone(UTC).timestamp()
+
+
+def spoken(seconds: float) -> str:
+    """A duration as Docker says it: `Less than a second`, `3 minutes`, `About an hour`."""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole < 2:
+        return "1 second"
+    if whole < 60:
+        return f"{whole} seconds"
+    minutes = whole // 60
+    if minutes == 1:
+        return "About a minute"
+    if minutes < 60:
+        return f"{minutes} minutes"
+    hours = round(seconds / 3600)
+    if hours == 1:
+        return "About an hour"
+    return f"{hours} hours" if hours < 48 else f"{hours // 24} days"
