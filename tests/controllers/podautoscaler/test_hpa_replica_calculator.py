@@ -1,5 +1,7 @@
 """The replica arithmetic against the cases of Kubernetes' replica_calculator_test.go."""
 
+from dataclasses import replace
+
 import pytest
 
 from labkit.controllers.podautoscaler import metrics, replica_calculator
@@ -215,3 +217,54 @@ def test_a_pod_level_request_is_what_the_scheduler_reserves():
     }
     assert calculate_requests([pod], "", "cpu") == {"web": 460}
     assert calculate_requests([pod], "", "memory") == {"web": 64 * 1024 * 1024 * 1000}
+
+
+@pytest.mark.parametrize(
+    ("utilization", "replicas"), [(89, 9), (90, 10), (110, 10), (111, 12)], ids=str
+)
+def test_a_ratio_at_the_very_edge_of_the_tolerance_changes_nothing(utilization, replicas):
+    samples = {f"web-{number}": PodMetric(utilization, NOW, 30.0) for number in range(10)}
+    found = replica_calculator.get_resource_replicas(seen(ready_pods(10)), samples, "cpu", 100)
+    assert found.replicas == replicas
+
+
+def test_a_usage_at_the_target_gives_no_direction_in_which_to_guess():
+    found = replica_calculator.get_resource_replicas(
+        seen(ready_pods(4)), usage(web_0=50, web_1=50), "cpu", 50
+    )
+    assert found.replicas == 4
+
+
+def test_a_pod_exactly_as_old_as_the_initialization_period_is_no_longer_starting():
+    """The sample's window reaches back over the last change, which no longer matters then."""
+    pods = ready_pods(1, started=NOW - 120)
+    assert group_pods(pods, usage(web_0=1), "cpu", SETTINGS, NOW).ready == 1
+    stale = {"web-0": PodMetric(1, NOW - 119, 30.0)}
+    assert group_pods(pods, stale, "cpu", SETTINGS, NOW).ready == 1
+    assert group_pods(pods, stale, "cpu", SETTINGS, NOW - 1).unready == {"web-0"}
+
+
+def test_pod_level_requests_count_only_while_their_feature_gate_is_on():
+    pods = ready_pods(1)
+    pods[0]["spec"]["resources"] = {"requests": {"cpu": "200m"}}
+    before = seen(pods)
+    found = replica_calculator.get_resource_replicas(before, usage(web_0=100), "cpu", 50)
+    assert found.utilization == 50
+    off = replace(before, settings=replace(SETTINGS, feature_gates=frozenset()))
+    found = replica_calculator.get_resource_replicas(off, usage(web_0=100), "cpu", 50)
+    assert found.utilization == 100
+
+
+def test_a_pod_level_request_for_something_else_needs_a_request_of_a_container():
+    pod = {
+        "metadata": {"name": "web"},
+        "spec": {
+            "resources": {"requests": {"memory": "64Mi"}},
+            "containers": [{"name": "web"}],
+            "initContainers": [{"name": "load", "resources": {"requests": {"cpu": "400m"}}}],
+        },
+    }
+    assert calculate_requests([pod], "", "cpu") == {"web": 400}
+    del pod["spec"]["initContainers"]
+    with pytest.raises(MetricError, match="missing pod-level request for cpu in Pod web"):
+        calculate_requests([pod], "", "cpu")
