@@ -1,0 +1,20 @@
+"""The kubelet: makes the Pods of one Node run on a container engine.
+
+It speaks to the API server through `labkit.client` and to containers through the Docker Engine API
+only, so that a real dockerd does as well as the embedded engine.  Reading order:
+
+- `view`, `decide`, `status`: the heart, pure.  From one Pod, its containers and a few facts to the
+  next step (a `Plan`) and the status to report.
+- `backoff`, `instances`, `env`, `container_config`: the values these speak of, pure too.
+- `pod_state`, `pod_worker`: carry out one Pod's steps.
+- `images`, `probes`, `sources`, `status_manager`: what goes on in the background for Pods.
+- `runtime`: everything that is done through the Docker Engine API.
+- `node_status`, `node`: the Node object, its Lease, its network.
+- `stats`, `server`: the HTTPS server with logs and metrics.
+- `settings`, `kubelet`: the whole.
+"""
+
+from labkit.kubelet.kubelet import Kubelet
+from labkit.kubelet.settings import KubeletSettings
+
+__all__ = ["Kubelet", "KubeletSettings"]

@@ -1,0 +1,265 @@
+"""What to do next about one Pod: a pure function from a `View` to a `Plan`.
+
+The whole life of a Pod is in `plan`, read from top to bottom:
+
+1. A Pod that is deleted, has ended, or ran past its deadline: stop its containers, sidecars after
+   the others, the sandbox last; when nothing runs, it is `finished`.
+2. All containers have ended for good (restartPolicy): stop the sandbox.
+3. No sandbox: stop what is left from an earlier one, then make a new one.
+4. Init containers, one after the other.
+5. Containers: start those that never ran, stop those whose probes failed, start again those that
+   ended, not before their back-off.
+
+A plan says only the next step; the worker carries it out and asks again until nothing is left.
+Source: kubelet's kuberuntime (computePodActions, doBackOff).  Left out: ephemeral containers,
+lifecycle hooks, restartPolicyRules, resizing in place, volumes other than the token's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from labkit.kube import pods, times
+from labkit.kubelet import backoff
+from labkit.kubelet.instances import EXITED, RUNNING, SANDBOX, Instance
+from labkit.kubelet.settings import KubeletSettings
+from labkit.kubelet.view import Blocked, View, grace_period, is_sidecar, restarts
+
+CRASH_LOOP = "CrashLoopBackOff"
+# Volumes that kube-apiserver adds to every Pod for its ServiceAccount's token.
+_TOKEN_SOURCES = ("serviceAccountToken", "configMap", "downwardAPI")
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Stop one container: SIGTERM, and SIGKILL after `grace` seconds."""
+
+    instance: Instance
+    grace: int
+    message: str = ""  # of the Killing Event; empty for a sandbox, which has none
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next step.  `again` is after how many seconds to look again without being woken."""
+
+    kill: tuple[Kill, ...] = ()
+    sandbox: int | None = None  # make a sandbox with this attempt number
+    start: tuple[Mapping, ...] = ()  # containers (of the spec) to start, in this order
+    waiting: Mapping[str, Blocked] = field(default_factory=dict)  # by container name
+    refusal: str = ""  # why this kubelet cannot run the Pod at all
+    finished: bool = False  # nothing runs, nothing will
+    deadline_exceeded: bool = False
+    again: float | None = None
+
+
+def plan(view: View, settings: KubeletSettings) -> Plan:
+    """The next step towards what the Pod's spec asks for."""
+    late = deadline_exceeded(view)
+    if view.deleting or pods.is_terminal(view.pod) or late:
+        return _terminate(view, late)
+    if has_ended(view):
+        return _terminate(view, late)
+    if not view.sandbox_ready:
+        return _with_sandbox(view, settings)
+    return _with_deadline(view, _containers(view, settings))
+
+
+def deadline_exceeded(view: View) -> bool:
+    """Whether the Pod has been active for longer than spec.activeDeadlineSeconds."""
+    left = _until_deadline(view)
+    return left is not None and left <= 0
+
+
+def _until_deadline(view: View) -> float | None:
+    seconds, start = view.spec.get("activeDeadlineSeconds"), view.status.get("startTime")
+    if seconds is None or not start:
+        return None
+    return times.parse(start) + seconds - view.now
+
+
+def _with_deadline(view: View, step: Plan) -> Plan:
+    left = _until_deadline(view)
+    return step if left is None else _sooner(step, left)
+
+
+def _sooner(step: Plan, seconds: float) -> Plan:
+    return replace(step, again=seconds if step.again is None else min(step.again, seconds))
+
+
+def has_ended(view: View) -> bool:
+    """Whether all containers have ended for good, or an init container has failed for good."""
+    for container in view.init_containers:
+        run = view.run(container["name"])
+        if run and not is_sidecar(container) and run.exit_code and _is_over(view, container):
+            return True
+    return all(_is_over(view, container) for container in view.containers)
+
+
+def _is_over(view: View, container: Mapping) -> bool:
+    run = view.run(container["name"])
+    return run is not None and run.state == EXITED and not restarts(view.spec, container, run)
+
+
+def _terminate(view: View, late: bool) -> Plan:
+    sidecars = {one["name"] for one in view.init_containers if is_sidecar(one)}
+    running = [one for one in view.instances if one.state == RUNNING]
+    first = [one for one in running if not one.is_sandbox and one.name not in sidecars]
+    then = [one for one in running if one.name in sidecars]
+    grace = grace_period(view.pod)
+    victims = first or then or [one for one in running if one.is_sandbox]
+    kills = tuple(_stop(one, grace) for one in victims)
+    return Plan(kill=kills, finished=not kills, deadline_exceeded=late)
+
+
+def _stop(one: Instance, grace: int) -> Kill:
+    # A sandbox has nothing to finish.
+    return Kill(one, 0) if one.is_sandbox else Kill(one, grace, f"Stopping container {one.name}")
+
+
+def _with_sandbox(view: View, settings: KubeletSettings) -> Plan:
+    grace = grace_period(view.pod)
+    stale = [one for one in view.instances if one.state == RUNNING]
+    if stale:
+        return Plan(kill=tuple(_stop(one, grace) for one in stale))
+    refusal = unsupported_volumes(view.pod)
+    if refusal:
+        return Plan(refusal=refusal)
+    wait = _blocked(view, SANDBOX)
+    if wait:
+        return Plan(waiting={SANDBOX: wait}, again=wait.until - view.now)
+    attempt = view.sandbox.attempt + 1 if view.sandbox else 0
+    # What will be started into the sandbox is known already: images can be looked after meanwhile.
+    ahead = _containers(view, settings)
+    return Plan(sandbox=attempt, start=ahead.start, waiting=ahead.waiting)
+
+
+def unsupported_volumes(pod: Mapping) -> str:
+    """Why this kubelet cannot mount the Pod's volumes, or an empty string."""
+    bad = [one for one in pod["spec"].get("volumes") or () if not _is_token(one)]
+    if not bad:
+        return ""
+    name = bad[0]["name"]
+    kind = next((key for key in bad[0] if key != "name"), "emptyDir")
+    return (
+        f'MountVolume.SetUp failed for volume "{name}" : this kubelet mounts no volumes of type '
+        f"{kind}. Containers here share the file system of the machine. "
+        f"Remove the volume and its volumeMounts from the Pod, or use a real cluster."
+    )
+
+
+def _is_token(volume: Mapping) -> bool:
+    sources = (volume.get("projected") or {}).get("sources") or ()
+    return bool(sources) and all(set(one) <= set(_TOKEN_SOURCES) for one in sources)
+
+
+def _containers(view: View, settings: KubeletSettings) -> Plan:
+    """Steps 4 and 5."""
+    steps = _Steps(view, settings)
+    for container in view.init_containers:
+        steps.look_at(container)
+        if _stands_in_the_way(view, container):
+            return steps.plan()
+    for container in view.containers:
+        steps.look_at(container)
+    return steps.plan()
+
+
+def _stands_in_the_way(view: View, container: Mapping) -> bool:
+    # Once the Pod's containers have run, a dead sidecar holds nobody up.
+    begun = any(_is_current(view, view.run(one["name"])) for one in view.containers)
+    return container["name"] in view.incomplete() and not begun
+
+
+def _is_current(view: View, run: Instance | None) -> bool:
+    return run is not None and view.sandbox is not None and run.sandbox_id == view.sandbox.id
+
+
+class _Steps:
+    """Collects what is to be done about containers, one after the other."""
+
+    def __init__(self, view: View, settings: KubeletSettings) -> None:
+        self.view, self.settings = view, settings
+        self.kill: list[Kill] = []
+        self.start: list[Mapping] = []
+        self.waiting: dict[str, Blocked] = {}
+
+    def plan(self) -> Plan:
+        again = _earliest(one.until - self.view.now for one in self.waiting.values())
+        return Plan(tuple(self.kill), None, tuple(self.start), self.waiting, again=again)
+
+    def look_at(self, container: Mapping) -> None:
+        run = self.view.run(container["name"])
+        if run is None or run.state == EXITED:
+            self._start_or_wait(container, run)
+        elif run.state == RUNNING:
+            self._keep_or_kill(container, run)
+        else:
+            self.start.append(container)  # created by a kubelet that ended before the start
+
+    def _start_or_wait(self, container: Mapping, run: Instance | None) -> None:
+        if run and not self._runs_again(container, run):
+            return
+        name = container["name"]
+        wait = _blocked(self.view, name) or (run and self._crash_loop(container, run))
+        if wait:
+            self.waiting[name] = wait
+        else:
+            self.start.append(container)
+
+    def _runs_again(self, container: Mapping, run: Instance) -> bool:
+        if container in self.view.init_containers and not is_sidecar(container):
+            # Done is done; otherwise the Pod's policy speaks, and Never has ended the Pod.
+            return run.exit_code != 0
+        return restarts(self.view.spec, container, run)
+
+    def _crash_loop(self, container: Mapping, run: Instance) -> Blocked | None:
+        name, limit = container["name"], self.settings.max_container_back_off
+        entry = self.view.facts.back_offs.get(name)
+        left = backoff.remaining(entry, run.finished, self.view.now, limit)
+        if not left:
+            return None
+        message = f"back-off {go_duration(entry.delay)} restarting failed container={name}"
+        return Blocked(
+            CRASH_LOOP, f"{message} pod={full_name(self.view.pod)}", left + self.view.now
+        )
+
+    def _keep_or_kill(self, container: Mapping, run: Instance) -> None:
+        failed = self.view.probed(container, run).failed
+        name = container["name"]
+        if failed:
+            grace = (container.get(f"{failed}Probe") or {}).get("terminationGracePeriodSeconds")
+            grace = grace_period(self.view.pod) if grace is None else grace
+            message = f"Container {name} failed {failed} probe, will be restarted"
+            self.kill.append(Kill(run, grace, message))
+
+
+def _blocked(view: View, name: str) -> Blocked | None:
+    wait = view.facts.blocked.get(name)
+    return wait if wait and wait.until > view.now else None
+
+
+def _earliest(seconds: Iterable[float]) -> float | None:
+    """The smallest; None if all wait for something else than time."""
+    return min((one for one in seconds if math.isfinite(one)), default=None)
+
+
+def full_name(pod: Mapping) -> str:
+    """`name_namespace(uid)`, as kubelet's messages name a Pod (format.Pod)."""
+    meta = pod["metadata"]
+    return f"{meta['name']}_{meta['namespace']}({meta['uid']})"
+
+
+def go_duration(seconds: float) -> str:
+    """`12ms`, `1.5s`, `2m40s`: a duration as Go's time.Duration prints it, to the millisecond."""
+    millis = round(seconds * 1000)
+    if millis < 1000:
+        return f"{millis}ms" if millis else "0s"
+    minutes, rest = divmod(millis, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

@@ -1,0 +1,323 @@
+"""The kubelet: makes the Pods of one Node run on a container engine.
+
+Two streams wake it: the Pods with its `spec.nodeName` (an informer) and the engine's events about
+its containers.  Each names a Pod, whose uid goes into a work queue; a sync of that Pod
+(`pod_worker`) compares what should be with what is and does the next steps.  There is no polling
+per container; a relist every 10 s compares the kubelet's picture with the engine's list, in case
+an event was lost.
+
+Invariants: at most one sync per Pod at a time; a container's exit, once seen, is never unseen; the
+end of the kubelet ends no container, and a new kubelet finds them again by their labels.
+
+Left out compared with the real one: static Pods, admission by resources, eviction, volumes, image
+and container garbage collection beyond the last dead instance, device and topology managers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+
+from labkit.client import Client, EventRecorder, Informer, WorkQueue
+from labkit.client.events import WARNING
+from labkit.clock import Clock
+from labkit.kube.resources import PODS
+from labkit.kubelet import instances as inst
+from labkit.kubelet.container_config import ClusterDns, NodePlace
+from labkit.kubelet.images import Images, field_path
+from labkit.kubelet.instances import EXITED, SANDBOX, Instance
+from labkit.kubelet.node import NodeAgent
+from labkit.kubelet.pod_state import PodState
+from labkit.kubelet.pod_worker import PodWorker, Tools
+from labkit.kubelet.probes import Prober
+from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
+from labkit.kubelet.server import KubeletServer
+from labkit.kubelet.settings import KubeletSettings
+from labkit.kubelet.sources import Sources
+from labkit.kubelet.status_manager import StatusManager
+
+log = logging.getLogger(__name__)
+
+_RECONNECT = 1.0  # seconds between attempts to reach the engine
+_ENGINE_WORDS = {"created": inst.CREATED, "running": inst.RUNNING, "paused": inst.RUNNING}
+
+
+class Kubelet:
+    """One node's agent.  `start` returns when the Node is registered (or the attempt failed).
+
+    `docker_url` is the engine's, such as `unix:///run/docker.sock`; `cluster_dns` the address that
+    Pods ask for names (None for none); `serving_ssl` must ask for the CA's client certificates,
+    None serves plain HTTP (for tests).
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        *,
+        node_name: str,
+        node_ip: str,
+        docker_url: str,
+        cluster_dns: str | None,
+        cluster_dns_port: int = 53,
+        cluster_domain: str = "cluster.local",
+        service_env: bool = True,
+        root_dir: Path,
+        serving_ssl: ssl.SSLContext | None = None,
+        settings: KubeletSettings | None = None,
+    ) -> None:
+        self.settings = settings or KubeletSettings()
+        self.node_name, self.node_ip, self._clock = node_name, node_ip, clock
+        self._root_dir = root_dir
+        self._pods = Informer(client, PODS, clock, field_selector=f"spec.nodeName={node_name}")
+        self._pods.add_handler(self._pod_changed)
+        self._queue = WorkQueue(clock)
+        self._states: dict[str, PodState] = {}  # by Pod uid
+        self._tasks: set[asyncio.Task] = set()
+        self._pods_started = False  # whether the Pods' informer runs
+        self._pods_listed = False  # whether its first list is here
+        self._runtime = Runtime(docker_url, node_name, node_ip)
+        self._recorder = EventRecorder(client, clock, "kubelet", node_name)
+        self._node = NodeAgent(
+            client, clock, self._runtime, self.settings, node_name, node_ip, self._network_ready
+        )
+        self._tools = self._make_tools(
+            client, service_env, ClusterDns(cluster_dns, cluster_dns_port, cluster_domain)
+        )
+        self._server = KubeletServer(self, self._runtime, clock, serving_ssl)
+
+    def _make_tools(self, client: Client, service_env: bool, dns: ClusterDns) -> Tools:
+        runtime, clock, recorder = self._runtime, self._clock, self._recorder
+        return Tools(
+            client=client,
+            clock=clock,
+            settings=self.settings,
+            runtime=runtime,
+            recorder=recorder,
+            images=Images(runtime, recorder, clock, self.settings),
+            prober=Prober(runtime, clock, self._queue.add, self._unhealthy),
+            sources=Sources(client, clock),
+            statuses=StatusManager(client, clock, self._pod_written),
+            node=self._node,
+            place=NodePlace(self.node_name, self.node_name, dns),
+            node_ip=self.node_ip,
+            service_env=service_env,
+            wake=self._queue.add,
+            background=self._spawn,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port of the HTTPS server."""
+        return self._server.port
+
+    @property
+    def pods(self) -> dict[str, PodState]:
+        """What the kubelet holds about its Pods, by uid.  Read-only."""
+        return self._states
+
+    @property
+    def node(self) -> Mapping | None:
+        """The Node as the API has it."""
+        return self._node.node
+
+    async def start(self) -> None:
+        """Register the Node, find running containers again, take on Pods."""
+        self._root_dir.mkdir(parents=True, exist_ok=True)
+        await self._server.start(self.node_ip, self.settings.port)
+        self._node.port = self._server.port
+        self._tools.sources.start()
+        await self._node.start()
+        self._spawn(self._follow_engine())
+        self._spawn(self._dispatch())
+
+    async def stop(self) -> None:
+        """End all tasks and give back all sockets.  Pods run on.  Safe to repeat."""
+        await self._pods.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._queue.close()
+        await self._server.stop()
+        for part in (self._node, self._recorder, self._tools.images, self._tools.prober):
+            await part.stop()
+        await self._tools.statuses.stop()
+        await self._tools.sources.stop()
+        await self._runtime.close()
+
+    def _spawn(self, work: Coroutine) -> asyncio.Task:
+        task = asyncio.create_task(work, name=f"kubelet {self.node_name} {work.__name__}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # What wakes the kubelet
+
+    def _pod_changed(self, old: Mapping | None, new: Mapping | None) -> None:
+        if old and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
+            self._pod_gone(old["metadata"]["uid"])
+        if new:
+            self._pod_seen(new)
+            self._queue.add(new["metadata"]["uid"])
+
+    def _pod_seen(self, pod: Mapping) -> None:
+        state = self._states.setdefault(pod["metadata"]["uid"], PodState(pod))
+        if state.stand_in or _revision(pod) >= _revision(state.pod):
+            state.pod, state.stand_in = pod, False
+
+    def _pod_gone(self, uid: str) -> None:
+        state = self._states.get(uid)
+        if state:
+            state.gone = True
+            self._tools.statuses.forget(uid)
+            self._queue.add(uid)
+
+    def _pod_written(self, pod: Mapping) -> None:
+        uid = pod["metadata"]["uid"]
+        if uid in self._states:
+            self._pod_seen(pod)
+            self._queue.add(uid)
+
+    def _network_ready(self) -> None:
+        for uid, state in self._states.items():
+            state.blocked.pop(SANDBOX, None)
+            self._queue.add(uid)
+
+    def _unhealthy(self, pod: Mapping, container: str, kind: str, output: str) -> None:
+        message = f"{kind.capitalize()} probe failed: {output}"
+        self._recorder.event(pod, WARNING, "Unhealthy", message, field_path(pod, container))
+
+    # Syncs
+
+    async def _dispatch(self) -> None:
+        while True:
+            uid = await self._queue.get()
+            self._spawn(self._sync(uid))
+
+    async def _sync(self, uid: str) -> None:
+        again = None
+        try:
+            state = self._states.get(uid)
+            if state and (state.gone or not state.stand_in):
+                again = await PodWorker(state, self._tools).sync()
+                if state.gone and not state.instances and not state.stopping:
+                    self._forget(uid)
+        except Exception:
+            log.exception("sync failed node=%s pod=%s", self.node_name, uid)
+            again = self.settings.back_off_period
+        finally:
+            self._queue.done(uid)
+        if again is not None:
+            self._queue.add_after(uid, again)
+
+    def _forget(self, uid: str) -> None:
+        del self._states[uid]
+        self._tools.images.forget(uid)
+        self._tools.statuses.forget(uid)
+
+    # The engine
+
+    async def _follow_engine(self) -> None:
+        """Relist, follow the engine's events, and begin anew when the connection breaks."""
+        while True:
+            relisting: asyncio.Task | None = None
+            try:
+                async for event in self._runtime.events():
+                    if relisting is None:
+                        # Connected: from now on no event is lost, so a list now completes it.
+                        await self._relist()
+                        self._pods_known()
+                        relisting = self._spawn(self._keep_relisting())
+                    else:
+                        await self._engine_event(event)
+            except ENGINE_ERRORS as error:
+                log.warning("engine lost node=%s error=%s", self.node_name, message_of(error))
+            finally:
+                if relisting:
+                    relisting.cancel()
+            await self._clock.sleep(_RECONNECT)
+
+    def _pods_known(self) -> None:
+        """The engine's containers are known, so Pods may be looked at."""
+        if not self._pods_started:
+            self._pods_started = True
+            self._pods.start()
+            self._spawn(self._find_orphans())
+
+    async def _keep_relisting(self) -> None:
+        while True:
+            await self._clock.sleep(self.settings.relist_period)
+            try:
+                await self._relist()
+            except ENGINE_ERRORS as error:
+                log.info("relist failed node=%s error=%s", self.node_name, message_of(error))
+
+    async def _engine_event(self, event: Mapping) -> None:
+        action, actor = event.get("Action", ""), event.get("Actor") or {}
+        uid = (actor.get("Attributes") or {}).get(inst.POD_UID, "")
+        container_id, state = actor.get("ID", ""), self._states.get(uid)
+        if state is None:
+            return
+        if action == "destroy":
+            self._lost(state, container_id)
+        elif action == "die":
+            await self._look(container_id)
+
+    async def _relist(self) -> None:
+        known = {one: state for state in self._states.values() for one in state.instances}
+        listed = await self._runtime.list_states()
+        for container_id, word in listed.items():
+            state = known.get(container_id)
+            seen = state and state.instances.get(container_id)
+            if seen is None or seen.state != _ENGINE_WORDS.get(word, EXITED):
+                await self._look(container_id)
+        for container_id in known.keys() - listed.keys():
+            self._lost(known[container_id], container_id)
+
+    async def _look(self, container_id: str) -> None:
+        seen = await self._runtime.inspect(container_id)
+        if seen is None or not seen.pod_uid:
+            return
+        state = self._states.get(seen.pod_uid)
+        if state is None:
+            # Before the informer's first list the Pod may still come; after it, it is gone.
+            state = PodState(_stand_in(seen), stand_in=True, gone=self._pods_listed)
+            self._states[seen.pod_uid] = state
+        if state.note(seen):
+            self._queue.add(seen.pod_uid)
+
+    def _lost(self, state: PodState, container_id: str) -> None:
+        if state.instances.pop(container_id, None):
+            self._queue.add(state.pod["metadata"]["uid"])
+
+    async def _find_orphans(self) -> None:
+        """Containers whose Pod went while no kubelet was looking: their Pods are gone."""
+        await self._pods.synced()
+        self._pods_listed = True
+        for uid in [uid for uid, state in self._states.items() if state.stand_in]:
+            self._pod_gone(uid)
+
+
+def _revision(pod: Mapping) -> int:
+    return int(pod["metadata"].get("resourceVersion") or 0)
+
+
+def _stand_in(seen: Instance) -> dict:
+    """In place of the Pod of a container that was found, until the API's own is seen."""
+    labels = seen.labels or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": labels.get(inst.POD_NAME, ""),
+            "namespace": labels.get(inst.POD_NAMESPACE, ""),
+            "uid": seen.pod_uid,
+        },
+        "spec": {
+            "containers": [],
+            "terminationGracePeriodSeconds": int(labels.get(inst.GRACE_PERIOD) or 30),
+        },
+    }

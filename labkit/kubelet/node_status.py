@@ -1,0 +1,114 @@
+"""The Node object that a kubelet registers and the status it reports: pure functions.
+
+Source: kubelet nodestatus/setters.go, with its reasons and messages.  Left out: reserved resources
+(allocatable is capacity), volumes, ephemeral storage, real pressure signals: the machine's memory
+and disk are not the node's own here.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+
+from labkit.kube import times
+from labkit.kube.quantity import format_quantity
+
+KUBELET_VERSION = "v1.36.0"
+_MAX_IMAGES = 50  # nodeStatusMaxImages
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+
+
+def architecture(engine: Mapping) -> str:
+    """The machine's architecture under Go's name."""
+    word = engine.get("Architecture") or platform.machine()
+    return _ARCHITECTURES.get(word, word)
+
+
+def node_labels(name: str, engine: Mapping) -> dict[str, str]:
+    """The labels that every kubelet puts on its Node."""
+    system, arch = engine.get("OSType") or "linux", architecture(engine)
+    return {
+        "beta.kubernetes.io/arch": arch,
+        "beta.kubernetes.io/os": system,
+        "kubernetes.io/arch": arch,
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": system,
+    }
+
+
+def capacity(engine: Mapping, max_pods: int) -> dict[str, str]:
+    """What the machine has, as the engine says (`docker info`)."""
+    memory = int(engine.get("MemTotal") or 0) // 1024 * 1024
+    return {
+        "cpu": str(engine.get("NCPU") or 1),
+        "memory": f"{memory // 1024}Ki" if memory else format_quantity(0),
+        "pods": str(max_pods),
+    }
+
+
+def node_info(engine: Mapping) -> dict[str, str]:
+    """status.nodeInfo."""
+    return {
+        "architecture": architecture(engine),
+        "bootID": "",
+        "containerRuntimeVersion": f"docker://{engine.get('ServerVersion', '')}",
+        "kernelVersion": engine.get("KernelVersion") or "",
+        "kubeProxyVersion": "",
+        "kubeletVersion": KUBELET_VERSION,
+        "machineID": engine.get("ID") or "",
+        "operatingSystem": engine.get("OSType") or "linux",
+        "osImage": engine.get("OperatingSystem") or "",
+        "systemUUID": "",
+    }
+
+
+def images(listed: Iterable[Mapping]) -> list[dict]:
+    """status.images: the largest ones, by all their names."""
+    found = []
+    for image in listed:
+        names = [*(image.get("RepoDigests") or ()), *(image.get("RepoTags") or ())]
+        names = [name for name in names if "<none>" not in name]
+        if names:
+            found.append({"names": names, "sizeBytes": image.get("Size") or 0})
+    found.sort(key=lambda one: (-one["sizeBytes"], one["names"]))
+    return found[:_MAX_IMAGES]
+
+
+_WELL = (
+    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+)
+
+
+def node_conditions(old: Iterable[Mapping], problem: str, now: float) -> list[dict]:
+    """The kubelet's conditions; `problem` is why the node is not ready, or empty."""
+    wanted = [(kind, "False", reason, message) for kind, reason, message in _WELL]
+    if problem:
+        wanted.append(("Ready", "False", "KubeletNotReady", problem))
+    else:
+        wanted.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+    known = {one["type"]: one for one in old}
+    return [_condition(known.get(kind) or {}, now, kind, *rest) for kind, *rest in wanted]
+
+
+def _condition(old: Mapping, now: float, kind: str, status: str, reason: str, message: str) -> dict:
+    stamp = times.rfc3339(now)
+    same = old.get("status") == status
+    return {
+        "type": kind,
+        "status": status,
+        "lastHeartbeatTime": stamp,
+        "lastTransitionTime": old["lastTransitionTime"] if same else stamp,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def without_heartbeat(status: Mapping) -> dict:
+    """`status` without its heartbeat times: what must differ to be worth a write."""
+    beats = [
+        {key: text for key, text in one.items() if key != "lastHeartbeatTime"}
+        for one in status.get("conditions") or ()
+    ]
+    return {**status, "conditions": beats}

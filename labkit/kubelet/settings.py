@@ -1,0 +1,35 @@
+"""The kubelet's configuration, under the names of Kubernetes' KubeletConfiguration.
+
+Source: kubelet.config.k8s.io/v1beta1.  Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletSettings:
+    """What an administrator may tune; the defaults are the real kubelet's."""
+
+    port: int = 10250  # of the HTTPS server on the Node's InternalIP; 0 takes a free one
+    max_pods: int = 110
+    # Registers the Node with this spec.podCIDR, where no controller hands out addresses.
+    pod_cidr: str = ""
+    # How often the Node's status is computed; it is written when it changed, or else only every
+    # `node_status_report_frequency`, for the Lease is the heartbeat.
+    node_status_update_frequency: float = 10.0
+    node_status_report_frequency: float = 300.0
+    node_lease_duration_seconds: int = 40
+    # The kubelet compares its picture with the engine's list of containers this often, in case
+    # an event was lost (upstream's generic PLEG lists every second, having no events).
+    relist_period: float = 10.0
+    # A container that keeps exiting waits 10, 20, 40, ... 300 s; an image that cannot be pulled
+    # likewise (upstream: backOffPeriod and MaxContainerBackOff).
+    back_off_period: float = 10.0
+    max_container_back_off: float = 300.0
+
+    @property
+    def node_lease_renew_interval(self) -> float:
+        """A quarter of the Lease's duration, as upstream (nodeLeaseRenewIntervalFraction)."""
+        return self.node_lease_duration_seconds * 0.25
