@@ -1,0 +1,174 @@
+"""The API server's answers → one row of a recording.  Pure.
+
+What cannot be known is NaN, never 0: a missing HorizontalPodAutoscaler, metrics that are not there
+yet, an API server that did not answer.  The rest of the row is filled all the same.
+
+Left out: CPU requests of init containers and of the Pod as a whole, and metrics of an autoscaler
+other than CPU utilization.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.kube import times
+from labkit.kube.pods import is_active, phase
+from labkit.kube.quantity import parse_quantity
+
+Object = Mapping[str, Any]
+NAN = math.nan
+
+LOAD_COLUMNS = ("offered", "completed", "errors", "p50", "p99")
+COLUMNS = (
+    "time",
+    "t",
+    "replicas_spec",
+    "replicas_ready",
+    "replicas_desired",
+    "hpa_current",
+    "cpu_utilization",
+    "cpu_target",
+    "cpu_milli_total",
+    "cpu_request_milli",
+    "pods_running",
+    "pods_pending",
+    *LOAD_COLUMNS,
+)
+
+#: A second of the load is reported a moment after it is over; a row of the load that is older than
+#: this (s) at the time of a sample is not the newest one: the load has ended.
+_STALE = 1.5
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the API server said at one moment; None where it gave no answer."""
+
+    deployment: Object | None = None
+    autoscaler: Object | None = None
+    pods: Sequence[Object] | None = None
+    pod_metrics: Sequence[Object] | None = None
+    events: Sequence[Object] = ()
+
+
+def sample(answers: Answers) -> dict[str, float]:
+    """The columns from `replicas_spec` to `pods_pending`."""
+    return {
+        **_replicas(answers.deployment),
+        **_autoscaler(answers.autoscaler),
+        "cpu_milli_total": _usage(answers.pod_metrics),
+        **_pods(answers.pods),
+    }
+
+
+def find_autoscaler(autoscalers: Iterable[Object], deployment: str) -> Object | None:
+    """The HorizontalPodAutoscaler whose scaleTargetRef is the Deployment of this name."""
+    for autoscaler in autoscalers:
+        target = autoscaler["spec"]["scaleTargetRef"]
+        if (target["kind"], target["name"]) == ("Deployment", deployment):
+            return autoscaler
+    return None
+
+
+def event_row(event: Object) -> dict[str, Any]:
+    """An Event → time (Unix s), reason, message, object (`kind/name`)."""
+    stamp = (
+        (event.get("series") or {}).get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    )
+    about = event["involvedObject"]
+    return {
+        "time": times.parse(stamp),
+        "reason": event.get("reason") or "",
+        "message": event.get("message") or "",
+        "object": f"{about['kind']}/{about['name']}",
+    }
+
+
+def load_at(moments: Sequence[float], seconds: Sequence[Object]) -> list[dict[str, float]]:
+    """The load at each of the moments (Unix s): its last second that was over by then.
+
+    `seconds` are rows of a load in ascending time.  Without any the load is unknown (NaN); before
+    the first and after the last one it is 0, and there are no latencies.
+    """
+    if not seconds:
+        return [dict.fromkeys(LOAD_COLUMNS, NAN) for _ in moments]
+    ends = [second["time"] + 1 for second in seconds]
+    return [_load_of(moment, seconds, ends) for moment in moments]
+
+
+def _load_of(moment: float, seconds: Sequence[Object], ends: Sequence[float]) -> dict[str, float]:
+    index = bisect_right(ends, moment) - 1
+    if index < 0 or moment - ends[index] >= _STALE:
+        return {"offered": 0.0, "completed": 0.0, "errors": 0.0, "p50": NAN, "p99": NAN}
+    return {column: _number(seconds[index][column]) for column in LOAD_COLUMNS}
+
+
+def _replicas(deployment: Object | None) -> dict[str, float]:
+    if deployment is None:
+        return {"replicas_spec": NAN, "replicas_ready": NAN}
+    return {
+        "replicas_spec": float(deployment["spec"].get("replicas", 1)),
+        # A Deployment omits readyReplicas when there are none.
+        "replicas_ready": float((deployment.get("status") or {}).get("readyReplicas") or 0),
+    }
+
+
+def _autoscaler(autoscaler: Object | None) -> dict[str, float]:
+    spec = (autoscaler or {}).get("spec") or {}
+    status = (autoscaler or {}).get("status") or {}
+    return {
+        "replicas_desired": _number(status.get("desiredReplicas")),
+        "hpa_current": _number(status.get("currentReplicas")),
+        "cpu_utilization": _utilization(status.get("currentMetrics"), "current"),
+        "cpu_target": _utilization(spec.get("metrics"), "target"),
+    }
+
+
+def _utilization(metrics: Sequence[Object] | None, part: str) -> float:
+    for metric in metrics or ():
+        resource = metric.get("resource") or {}
+        if metric.get("type") == "Resource" and resource.get("name") == "cpu":
+            return _number((resource.get(part) or {}).get("averageUtilization"))
+    return NAN
+
+
+def _usage(pod_metrics: Sequence[Object] | None) -> float:
+    if not pod_metrics:
+        return NAN
+    usages = [
+        container["usage"]["cpu"] for metrics in pod_metrics for container in metrics["containers"]
+    ]
+    return float(sum(map(parse_quantity, usages)) * 1000)
+
+
+def _pods(pods: Sequence[Object] | None) -> dict[str, float]:
+    if pods is None:
+        return {"cpu_request_milli": NAN, "pods_running": NAN, "pods_pending": NAN}
+    active = [pod for pod in pods if is_active(pod)]
+    phases = [phase(pod) for pod in active]
+    return {
+        "cpu_request_milli": _requests(active),
+        "pods_running": float(phases.count("Running")),
+        "pods_pending": float(phases.count("Pending")),
+    }
+
+
+def _requests(pods: Iterable[Object]) -> float:
+    requests = [
+        ((container.get("resources") or {}).get("requests") or {}).get("cpu")
+        for pod in pods
+        for container in pod["spec"]["containers"]
+    ]
+    known = [parse_quantity(request) for request in requests if request is not None]
+    return float(sum(known) * 1000) if known else NAN
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else float(value)
