@@ -6,7 +6,8 @@ minReplicas and maxReplicas limit the result.  Without `spec.behavior` an older 
 taken: scaling down is stabilized, scaling up at most doubles (or reaches 4).
 
 What happened before is passed in and comes back as a new value (`History`); nothing is stored here.
-Windows and periods are open at their old end: what is exactly as old as the window is outside.
+Windows and periods are open at their old end: what is exactly as old as the window is outside.  The
+window of the older path alone is closed, as in Kubernetes.
 
 Source: pkg/controller/podautoscaler/horizontal.go; defaults: pkg/apis/autoscaling/v2/defaults.go.
 """

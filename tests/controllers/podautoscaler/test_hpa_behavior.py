@@ -133,3 +133,25 @@ def test_missing_rules_are_the_defaults_of_kubernetes_and_of_the_flag():
 def test_an_event_exactly_as_old_as_the_period_no_longer_counts():
     events = (ScaleEvent(4, NOW - 15.0), ScaleEvent(2, NOW - 14.9))
     assert behavior.get_replicas_change_per_period(events, 15, NOW) == 2
+
+
+def test_a_recommendation_exactly_as_old_as_the_window_neither_counts_nor_is_replaced():
+    log = (Recommendation(9, NOW - 300.0),)
+    found, after = behavior.stabilize_recommendation_with_behaviors(
+        log, 9, 3, rules(None, {"stabilizationWindowSeconds": 300}), NOW
+    )
+    assert found.replicas == 3
+    assert after == (*log, Recommendation(3, NOW))
+
+
+def test_without_behaviour_a_recommendation_exactly_as_old_as_the_window_still_counts():
+    """The two paths of Kubernetes differ here: After(cutoff) in one, not Before(cutoff) here."""
+    log = (Recommendation(9, NOW - 300.0),)
+    stable, after = behavior.stabilize_recommendation(log, 3, 300.0, NOW)
+    assert (stable, len(after)) == (9, 2)
+
+
+def test_an_event_exactly_as_old_as_the_longest_period_keeps_its_place():
+    old = ScaleEvent(4, NOW - 15.0)
+    found = behavior.store_scale_event(History((), (old,)), rules(None, None), 1, 3, NOW)
+    assert found.scale_up_events == (old, ScaleEvent(2, NOW))
