@@ -9,6 +9,7 @@ Reading order:
 - `dns`: `ClusterDNS`, a CoreDNS: the answers over UDP and TCP.
 """
 
+from labkit.proxy.dns import ClusterDNS, kube_dns_endpoint_slice, kube_dns_service
 from labkit.proxy.proxy import ServiceProxy
 
-__all__ = ["ServiceProxy"]
+__all__ = ["ClusterDNS", "ServiceProxy", "kube_dns_endpoint_slice", "kube_dns_service"]
