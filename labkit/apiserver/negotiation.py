@@ -1,7 +1,7 @@
 """Which form a body has, and which form an answer takes.
 
-Bodies are JSON or YAML.  Answers are JSON or YAML, of the object itself, of a Table, or of its
-metadata alone.  Protobuf is refused; clients that prefer it name JSON as their second choice.
+Bodies are JSON, YAML or protobuf.  Answers are JSON or YAML, of the object itself, of a Table, or
+of its metadata alone; clients that prefer protobuf name JSON as their second choice.
 
 Source: Kubernetes API concepts, "Alternate representations of resources" and "Receiving resources
 as Tables"; k8s.io/apiserver pkg/endpoints/handlers/negotiation.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 import yaml
 
-from labkit.apiserver import statuses
+from labkit.apiserver import protobuf, statuses
 from labkit.apiserver.request import Encoded
 from labkit.apiserver.tables import render
 from labkit.client.errors import ApiError, status_error
@@ -86,10 +86,12 @@ def decode(body: bytes, method: str, content_type: str) -> tuple[object, str]:
     if method == "PATCH":
         if media not in PATCH_TYPES.values():
             raise statuses.unsupported_media_type(tuple(PATCH_TYPES.values()))
-    elif media not in _BODY_TYPES:
-        raise statuses.unsupported_media_type(_BODY_TYPES)
+    elif media not in (*_BODY_TYPES, protobuf.MEDIA_TYPE):
+        raise statuses.unsupported_media_type((*_BODY_TYPES, protobuf.MEDIA_TYPE))
     if not body:
         return None, media
+    if media == protobuf.MEDIA_TYPE:
+        return protobuf.decode(body), JSON
     return (_load_yaml(body) if media.endswith("yaml") else _load_json(body)), media
 
 

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import resources
 
 import orjson
 
 from labkit.apiserver.discovery import Served
 from labkit.apiserver.registry import Registration
+from labkit.kube import schema as kube_schema
 from labkit.kube.resources import Resource
 
-_SCHEMAS = "kubernetes-json-schema/v1.36.0-local/_definitions.json"
 _TITLE = {"title": "Kubernetes", "version": "v1.36.0"}
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -52,8 +51,7 @@ _LIST_PARAMETERS = {
 
 def definitions() -> dict[str, dict]:
     """All schemas of Kubernetes, in OpenAPI's words but for their references, fresh each time."""
-    path = resources.files("kubernetes_validate").joinpath(_SCHEMAS)
-    found = orjson.loads(path.read_bytes())["$defs"]
+    found = orjson.loads(kube_schema.path().read_bytes())["$defs"]
     for schema in found.values():
         _restore(schema)
     found[_QUANTITY] = {"oneOf": [{"type": "string"}, {"type": "number"}]}
@@ -79,7 +77,7 @@ def _restore(schema: dict) -> None:
 
 def fingerprint(rows: Iterable[Registration]) -> str:
     """A text that changes when the documents made from `rows` do."""
-    identity = [(_SCHEMAS, row.resource.path(), row.definition, row.subresources) for row in rows]
+    identity = [(_TITLE, row.resource.path(), row.definition, row.subresources) for row in rows]
     return hashlib.sha256(repr(identity).encode()).hexdigest().upper()
 
 
