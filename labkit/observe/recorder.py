@@ -73,6 +73,7 @@ class Recorder:
         self._news = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
         self.began: float | None = None
 
     def start(self) -> Recorder:
@@ -132,7 +133,7 @@ class Recorder:
         with self._news:
             rows = sorted(self._events.values(), key=lambda row: row["time"])
         began = self.began or 0.0
-        rows = [{**row, "t": row["time"] - began} for row in rows]
+        rows = [{**row, "t": max(0.0, row["time"] - began)} for row in rows]
         return pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
 
     def until(
@@ -155,6 +156,8 @@ class Recorder:
         seen = 0
         while True:
             seen = self._wait_for_sample(seen, deadline)
+            if self._failure is not None:
+                raise self._failure
             row = self.frame().iloc[-1]
             shown.show(text(row), row["t"])
             if condition(row):
@@ -177,13 +180,21 @@ class Recorder:
             return len(self._samples)
 
     def _record(self) -> None:
+        try:
+            self._sample_on_schedule()
+        except Exception as error:  # a bug; it must not look like a cluster that stands still
+            self._failure = error
+        self._stop.set()
+        with self._news:
+            self._news.notify_all()
+
+    def _sample_on_schedule(self) -> None:
         for count in range(1, int(MAX_SECONDS / self._interval)):
             # On a grid, so that slow answers do not make the clock of the figure drift.
             due = self.began + count * self._interval
             if self._stop.wait(max(0.0, due - self._clock.now())):
                 return
             self._take()
-        self._stop.set()
 
     def _take(self) -> None:
         now = self._clock.now()

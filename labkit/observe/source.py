@@ -46,7 +46,7 @@ class Source:
         """Ask everything; what gets no answer is None."""
         try:
             return self._read()
-        except (HTTPError, OSError):
+        except (HTTPError, OSError, ValueError):  # ValueError: half an answer is no JSON
             return Answers()
 
     def _read(self) -> Answers:
@@ -71,7 +71,7 @@ class Source:
         group = ("metrics.k8s.io", "v1beta1", self._namespace, "pods")
         return _items(listing, *group, label_selector=selector)
 
-    def _events(self, autoscaler: dict[str, Any] | None) -> list[dict[str, Any]]:
+    def _events(self, autoscaler: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
         about = {("Deployment", self._name)}
         if autoscaler is not None:
             about.add(("HorizontalPodAutoscaler", autoscaler["metadata"]["name"]))
@@ -80,7 +80,7 @@ class Source:
             fields = f"involvedObject.kind={kind},involvedObject.name={name}"
             listing = self._core.list_namespaced_event
             found += _items(listing, self._namespace, field_selector=fields) or ()
-        return found
+        return tuple(found)
 
 
 def _ask(call: Callable[..., Any], *args: str, **options: str) -> dict[str, Any] | None:
