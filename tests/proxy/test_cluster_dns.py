@@ -233,9 +233,8 @@ async def test_stop_gives_the_port_back_and_may_be_repeated(client):
     await again.start()
     assert again.port == made.port
     await again.stop()
-    await eventually(
-        lambda: not any("informer" in t.get_name() for t in asyncio.all_tasks() - before)
-    )
+    names = [task.get_name() for task in asyncio.all_tasks() - before]
+    assert not [name for name in names if "informer" in name]
 
 
 async def test_the_service_kube_dns_points_to_the_server(client, server, resolver):
