@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from recordings import happenings
 
 from labkit.observe.events import choose
+from tests.observe.recordings import happenings
 
 RESCALE = "SuccessfulRescale"
 

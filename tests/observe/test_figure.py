@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
-from recordings import happenings, phases, recording, scaling
 
 from labkit.errors import UsageError
 from labkit.observe import finding, hpa_timeline
 from labkit.observe.panels import DESIRED, GAP, READY, gaps, log_ticks
+from tests.observe.recordings import happenings, phases, recording, scaling
 
 EVENTS = happenings(
     (10, "mark", "load starts"),

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recordings import phases, recording, scaling
 
 from labkit.observe import finding, units
+from tests.observe.recordings import phases, recording, scaling
 
 LOADED = phases((11, 0), (60, 1), (49, 0)) > 0
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from jupyter_client import KernelManager
-from recordings import scaling
 
 from labkit.observe import LiveFigure
+from tests.observe.recordings import scaling
 
 SETUP = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import objects
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.observe import objects
 from labkit.observe import LiveFigure, Recorder, hpa_timeline
 from labkit.observe.sample import Answers
 
@@ -73,7 +73,7 @@ def kernel():
 
 
 def test_a_figure_is_shown_once_as_picture_and_text(kernel):
-    code = "from recordings import scaling\nhpa_timeline(scaling())"
+    code = "from tests.observe.recordings import scaling\nhpa_timeline(scaling())"
     (shown,) = kernel.run(code)
     assert shown["kind"] == "execute_result"
     assert shown["data"]["text/plain"].startswith("1 → 3 Pods 20 s after the load began")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import threading
 
 import numpy as np
-import objects
 import pytest
 
 from labkit.clock import Clock
@@ -11,6 +10,7 @@ from labkit.errors import UsageError, WaitTimeout
 from labkit.kube import times
 from labkit.observe import Recorder
 from labkit.observe.sample import COLUMNS, Answers
+from tests.observe import objects
 
 
 class Script:

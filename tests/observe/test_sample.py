@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import objects
 import pytest
 
 from labkit.observe.sample import (
@@ -14,6 +13,7 @@ from labkit.observe.sample import (
     load_at,
     sample,
 )
+from tests.observe import objects
 
 FULL = Answers(
     deployment=objects.deployment(),

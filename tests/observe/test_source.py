@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import objects
 import pytest
 from aiohttp import web
 from kubernetes import client
 
 from labkit.observe.sample import Answers
 from labkit.observe.source import Source
+from tests.observe import objects
 
 SPACE = "/namespaces/shop"
 DEPLOYMENT = f"/apis/apps/v1{SPACE}/deployments/web"
