@@ -56,7 +56,7 @@ class Piece:
         return f"{rate} for {self.seconds:g} s"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """A rate of requests over time.  Build it with `step`, `ramp`, `spike` and `+`."""
 
@@ -105,6 +105,9 @@ class Profile:
 
     def __str__(self) -> str:
         return ", then ".join(str(piece) for piece in self.pieces)
+
+    def __repr__(self) -> str:
+        return f"<Profile {self}: {self.duration:g} s, {self.requests:.0f} requests>"
 
 
 def step(rate: float, seconds: float) -> Profile:

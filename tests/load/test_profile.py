@@ -62,7 +62,9 @@ def test_no_request_is_lost_where_two_pieces_join():
 
 
 def test_a_profile_reads_like_what_it_does():
-    assert str(step(50, 30) + ramp(50, 200, 60)) == "50/s for 30 s, then 50→200/s for 60 s"
+    profile = step(50, 30) + ramp(50, 200, 60)
+    assert str(profile) == "50/s for 30 s, then 50→200/s for 60 s"
+    assert repr(profile) == f"<Profile {profile}: 90 s, 9000 requests>"
 
 
 @given(PROFILES)
