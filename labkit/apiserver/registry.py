@@ -49,8 +49,8 @@ def _definition(resource: Resource) -> str:
 
 def _row(
     resource: Resource,
-    short: str = "",
-    strategy: Strategy = strategies.PLAIN,
+    short: str,
+    strategy: Strategy,
     *,
     subresources: str = "",
     categories: str = "",
@@ -89,7 +89,7 @@ REGISTRATIONS: tuple[Registration, ...] = (
     _row(known.NAMESPACES, "ns", strategies.NAMESPACE, subresources="status finalize"),
     _row(known.NODES, "no", strategies.NODE, subresources="status"),
     _row(known.EVENTS, "ev", strategies.EVENT),
-    _row(known.SERVICE_ACCOUNTS, "sa", strategies.PLAIN),
+    _row(known.SERVICE_ACCOUNTS, "sa", strategies.SERVICE_ACCOUNT),
     _row(
         known.DEPLOYMENTS,
         "deploy",

@@ -1,17 +1,43 @@
-"""The behaviour of each kind: which defaults, which preparation, which validation."""
+"""The behaviour of each kind: which defaults, which preparation, which validation.
+
+Source: k8s.io/kubernetes pkg/registry/*/strategy.go.
+"""
 
 from __future__ import annotations
 
-from labkit.apiserver import names
+from collections.abc import Mapping
+
+from labkit.apiserver import (
+    defaults,
+    defaults_pod,
+    names,
+    validate_apps,
+    validate_core,
+    validate_pod,
+)
 from labkit.apiserver.strategy import Strategy
 
-PLAIN = Strategy()
 _SPEC = ("spec",)
-_CREATED_POD = {"phase": "Pending"}
+
+
+def _prepare_pod(obj: dict, old: Mapping | None) -> None:
+    if old is None:
+        qos = defaults_pod.qos_class(obj.get("spec") or {})
+        obj["status"] = {"phase": "Pending", "qosClass": qos}
+
+
+def _prepare_namespace(obj: dict, old: Mapping | None) -> None:
+    """Its `spec.finalizers` change through the subresource `finalize` only."""
+    finalizers = ["kubernetes"] if old is None else (old.get("spec") or {}).get("finalizers")
+    obj["spec"] = {"finalizers": finalizers} if finalizers else {}
+
 
 POD = Strategy(
+    default=defaults.pod,
+    prepare=_prepare_pod,
+    validate=validate_pod.validate,
+    validate_update=validate_pod.validate_update,
     generation=(_SPEC,),
-    initial_status=_CREATED_POD,
     graceful=True,
     returns_deleted=True,
     fields=(
@@ -27,18 +53,41 @@ POD = Strategy(
     index="spec.nodeName",
 )
 SERVICE = Strategy(
+    default=defaults.service,
+    validate=validate_core.service,
+    validate_update=validate_core.service_update,
+    validate_name=names.dns_label_1035,
     initial_status={"loadBalancer": {}},
     returns_deleted=True,
     fields=("spec.clusterIP", "spec.type"),
 )
-ENDPOINTS = Strategy(create_on_update=True)
-CONFIG_MAP = Strategy()
-SECRET = Strategy(fields=("type",))
-NAMESPACE = Strategy(
-    initial_status={"phase": "Active"}, returns_deleted=True, fields=("status.phase",)
+ENDPOINTS = Strategy(default=defaults.endpoints, create_on_update=True)
+CONFIG_MAP = Strategy(
+    validate=validate_core.config_map, validate_update=validate_core.immutable_data
 )
-NODE = Strategy(fields=("spec.unschedulable",))
+SECRET = Strategy(
+    default=defaults.secret,
+    validate=validate_core.secret,
+    validate_update=validate_core.secret_update,
+    fields=("type",),
+)
+SERVICE_ACCOUNT = Strategy(returns_deleted=True)
+NAMESPACE = Strategy(
+    default=defaults.namespace,
+    prepare=_prepare_namespace,
+    validate_name=names.dns_label,
+    initial_status={"phase": "Active"},
+    returns_deleted=True,
+    fields=("status.phase",),
+)
+NODE = Strategy(
+    default=defaults.node,
+    default_status=defaults.node,
+    validate=validate_core.node,
+    fields=("spec.unschedulable",),
+)
 EVENT = Strategy(
+    validate=validate_core.event,
     fields=(
         "involvedObject.kind",
         "involvedObject.namespace",
@@ -54,11 +103,31 @@ EVENT = Strategy(
     ),
     create_on_update=True,
 )
-DEPLOYMENT = Strategy(generation=(_SPEC, ("metadata", "annotations")), initial_status={})
-REPLICA_SET = Strategy(
-    generation=(_SPEC,), initial_status={"replicas": 0}, fields=("status.replicas",)
+DEPLOYMENT = Strategy(
+    default=defaults.deployment,
+    validate=validate_apps.deployment,
+    validate_update=validate_apps.selector_update,
+    generation=(_SPEC, ("metadata", "annotations")),
+    initial_status={},
 )
-HPA = Strategy(initial_status={"desiredReplicas": 0})
-ENDPOINT_SLICE = Strategy(generation=(("endpoints",), ("ports",)))
-LEASE = Strategy(create_on_update=True)
+REPLICA_SET = Strategy(
+    default=defaults.replica_set,
+    validate=validate_apps.replica_set,
+    validate_update=validate_apps.selector_update,
+    generation=(_SPEC,),
+    initial_status={"replicas": 0},
+    fields=("status.replicas",),
+)
+HPA = Strategy(
+    default=defaults.hpa,
+    validate=validate_apps.hpa,
+    initial_status={"desiredReplicas": 0},
+)
+ENDPOINT_SLICE = Strategy(
+    default=defaults.endpoint_slice,
+    validate=validate_core.endpoint_slice,
+    validate_update=validate_core.endpoint_slice_update,
+    generation=(("endpoints",), ("ports",)),
+)
+LEASE = Strategy(validate=validate_core.lease, create_on_update=True)
 API_SERVICE = Strategy(validate_name=names.path_segment)

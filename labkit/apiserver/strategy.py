@@ -34,10 +34,10 @@ class Strategy:
     """
 
     default: Callable[[dict], None] = nothing
+    default_status: Callable[[dict], None] = nothing  # the same for updates of status
     prepare: Callable[[dict, Mapping | None], None] = nothing
     validate: Callable[[Mapping], list[FieldError]] = no_errors
     validate_update: Callable[[Mapping, Mapping], list[FieldError]] = no_errors
-    validate_status: Callable[[Mapping, Mapping], list[FieldError]] = no_errors
     validate_name: Callable[[str], str | None] | None = None  # None: an RFC 1123 subdomain
     generation: tuple[tuple[str, ...], ...] = ()  # paths whose changes metadata.generation counts
     initial_status: Mapping | None = None  # of a new object; None keeps what was sent

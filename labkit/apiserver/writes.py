@@ -102,7 +102,7 @@ class Writes:
         obj = convert.stored(row, obj)
         if target.subresource == "status":
             obj = _with_status(existing.obj, obj)
-            _refuse(row, obj, row.strategy.validate_status(obj, existing.obj))
+            row.strategy.default_status(obj)
             return await self.replace(call, existing, obj)
         meta.carry_over(obj, existing.obj)
         if "status" in row.subresources:
