@@ -64,12 +64,27 @@ def check(body: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
             "A privileged container was asked for. The embedded engine's containers are processes "
             "of your own user and cannot have more rights. Leave out --privileged."
         )
+    if str(host_config.get("NetworkMode")).startswith("container:"):
+        _check_joined(body, host_config)
     for mount in mounts(host_config):
         if not mount["Source"].startswith("/"):
             raise BadParameter(
                 f"The volume {mount['Source']} was asked for. The embedded engine has bind mounts "
                 f"but no volumes. Name a directory: -v /path/to/it:{mount['Destination']}."
             )
+
+
+def _check_joined(body: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
+    """What belongs to the other container's network cannot be asked for again."""
+    conflicts = {
+        "hostname and the network mode": body.get("Hostname"),
+        "dns and the network mode": host_config.get("Dns"),
+        "custom host-to-IP mapping and the network mode": host_config.get("ExtraHosts"),
+        "port publishing and the container type network mode": host_config.get("PortBindings"),
+    }
+    for what, asked in conflicts.items():
+        if asked:
+            raise BadParameter(f"conflicting options: {what}")
 
 
 def build(

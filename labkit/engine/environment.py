@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from labkit.engine.errors import BadParameter
 
 IMAGE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # Docker's default
+NETWORK_FILES = ("resolv.conf", "hosts", "hostname")  # of /etc; they go with the network
 KEPT = ("LANG", "TZ")  # of the daemon's own environment, with LC_*
 
 

@@ -8,6 +8,7 @@ must hold.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 from labkit.engine.errors import BadParameter, EngineError
@@ -51,3 +52,11 @@ class Filters:
             if key not in labels or (equals and labels[key] != value):
                 return False
         return True
+
+
+def found(pattern: str, name: str) -> bool:
+    """Docker's rule for names: a regular expression, found anywhere in the name."""
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return pattern in name

@@ -19,7 +19,7 @@ import secrets
 from typing import Any
 
 from labkit.engine.errors import BadParameter, Conflict, EngineError, Forbidden, NotFound
-from labkit.engine.filters import Filters
+from labkit.engine.filters import Filters, found
 
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 OWN_SUBNETS = "127.245.{}.0/24"  # for networks that are created without a subnet
@@ -185,7 +185,7 @@ class Networks:
         return [
             network.view()
             for network in self._all.values()
-            if filters.allows("name", lambda want, n=network: want in n.name)
+            if filters.allows("name", lambda want, n=network: found(want, n.name))
             and filters.allows("id", lambda want, n=network: n.id.startswith(want))
             and filters.allows("driver", lambda want, n=network: want == n.driver)
             and filters.allows_labels(network.labels)

@@ -147,14 +147,20 @@ class Runtime:
         creation.check(body, body.get("HostConfig") or {})
         image = self.images.find(body.get("Image") or "")
         container = creation.build(name, body, image, self._directory, self.clock.now())
-        mode = container.host_config["NetworkMode"]
-        if mode.startswith("container:"):
-            other = self.find(mode.partition(":")[2])
-            container.host_config["NetworkMode"] = f"container:{other.id}"
+        self._pin_network(container)
         creation.lay_out(container, image)
         self.containers[container.id] = container
         self.events.publish("container", "create", container.id, container.attributes())
         return container
+
+    def _pin_network(self, container: Container) -> None:
+        """`container:web` becomes `container:ID`; one that does not exist is an error at start."""
+        kind, _, name = container.host_config["NetworkMode"].partition(":")
+        try:
+            if kind == "container":
+                container.host_config["NetworkMode"] = f"container:{self.find(name).id}"
+        except NotFound:
+            pass
 
     async def start(self, container: Container) -> None:
         """`POST /containers/{id}/start`.  Raises NotModified, BadParameter, EngineError."""
@@ -189,7 +195,8 @@ class Runtime:
             other = self.find(mode.partition(":")[2])
             if not other.state.running:
                 raise Conflict(f"cannot join network of a non running container: {other.id}")
-            address, hostname = other.address, other.config["Hostname"]
+            self._share_etc(container, other)
+            address, hostname = other.place.address, other.place.hostname
         else:
             wanted = (container.endpoints.get("IPAMConfig") or {}).get("IPv4Address") or ""
             container.network = self.networks.find(mode)
@@ -197,7 +204,27 @@ class Runtime:
             hostname = container.config["Hostname"]
             self._network_event(container, "connect")
             await self._publish_ports(container)
-        return environment.Place(container.root, address or "127.0.0.1", hostname, self._python)
+        place = environment.Place(container.root, address or "127.0.0.1", hostname, self._python)
+        if not mode.startswith("container:"):
+            self._write_etc(container, place)
+        return place
+
+    @staticmethod
+    def _write_etc(container: Container, place: environment.Place) -> None:
+        etc = container.root / "etc"
+        etc.mkdir(exist_ok=True)
+        (etc / "resolv.conf").write_text(environment.resolv_conf(container.host_config))
+        extra = container.host_config.get("ExtraHosts") or ()
+        (etc / "hosts").write_text(environment.hosts(place, extra))
+        (etc / "hostname").write_text(place.hostname + "\n")
+
+    @staticmethod
+    def _share_etc(container: Container, other: Container) -> None:
+        """Containers that share a network share its files, as dockerd mounts them."""
+        for name in environment.NETWORK_FILES:
+            link = container.root / "etc" / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(other.root / "etc" / name)
 
     async def _publish_ports(self, container: Container) -> None:
         wanted = ports.bindings(container.host_config, container.config["ExposedPorts"])
@@ -226,13 +253,7 @@ class Runtime:
         self.events.publish("network", action, network.id, attributes)
 
     async def _launch(self, container: Container, place: environment.Place) -> Process:
-        """Write what the process finds in /etc, and start it.  Raises BadParameter."""
-        etc = container.root / "etc"
-        etc.mkdir(exist_ok=True)
-        (etc / "resolv.conf").write_text(environment.resolv_conf(container.host_config))
-        extra = container.host_config.get("ExtraHosts") or ()
-        (etc / "hosts").write_text(environment.hosts(place, extra))
-        (etc / "hostname").write_text(place.hostname + "\n")
+        """Start the main process.  Raises BadParameter."""
         container.place = place
         try:
             return await self.launch(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from labkit.engine.containers import Container
 from labkit.engine.errors import BadParameter
-from labkit.engine.filters import Filters
+from labkit.engine.filters import Filters, found
 
 STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 # fmt: off
@@ -58,7 +57,7 @@ def allows(filters: Filters, container: Container) -> bool:
     network = container.network
     return (
         filters.allows("id", lambda want: container.id.startswith(want))
-        and filters.allows("name", lambda want: _named(container.name, want))
+        and filters.allows("name", lambda want: _named(container, want))
         and filters.allows("status", lambda want: container.state.status == want)
         and filters.allows("exited", lambda want: _exited(container, want))
         and filters.allows(
@@ -69,12 +68,8 @@ def allows(filters: Filters, container: Container) -> bool:
     )
 
 
-def _named(name: str, pattern: str) -> bool:
-    """Docker's rule: a regular expression, found anywhere in `/name` or `name`."""
-    try:
-        return bool(re.search(pattern, f"/{name}") or re.search(pattern, name))
-    except re.error:
-        return pattern in name
+def _named(container: Container, pattern: str) -> bool:
+    return found(pattern, f"/{container.name}") or found(pattern, container.name)
 
 
 def _exited(container: Container, want: str) -> bool:
