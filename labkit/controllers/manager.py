@@ -1,0 +1,121 @@
+"""All controllers in one process, as kube-controller-manager runs them.
+
+They share nothing but informers (one watch for each resource, however many controllers look at it)
+and the API; any of them could run alone, and does in tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from labkit.client import Client, Controller
+from labkit.clock import Clock
+from labkit.controllers.deployment import DeploymentController
+from labkit.controllers.endpoints import EndpointsController
+from labkit.controllers.endpointslice import EndpointSliceController
+from labkit.controllers.garbagecollector import GarbageCollector
+from labkit.controllers.informers import InformerFactory
+from labkit.controllers.namespace import NamespaceController
+from labkit.controllers.nodeipam import NodeIPAMController
+from labkit.controllers.nodelifecycle import NodeLifecycleController, NodeLifecycleSettings
+from labkit.controllers.podautoscaler.controller import HorizontalPodAutoscalerController
+from labkit.controllers.podautoscaler.settings import HPAControllerConfiguration
+from labkit.controllers.podgc import PodGCController
+from labkit.controllers.replicaset import ReplicaSetController
+from labkit.controllers.serviceaccount import (
+    RootCACertificatePublisher,
+    ServiceAccountController,
+)
+from labkit.controllers.tainteviction import TaintEvictionController
+from labkit.kube import resources as known
+from labkit.kube.resources import Resource
+
+RESOURCES: tuple[Resource, ...] = (
+    known.PODS,
+    known.REPLICA_SETS,
+    known.DEPLOYMENTS,
+    known.HORIZONTAL_POD_AUTOSCALERS,
+    known.SERVICES,
+    known.ENDPOINTS,
+    known.ENDPOINT_SLICES,
+    known.CONFIG_MAPS,
+    known.SECRETS,
+    known.SERVICE_ACCOUNTS,
+    known.LEASES,
+    known.EVENTS,
+    known.NODES,
+    known.NAMESPACES,
+)
+# What is never anybody's dependent or owner, but numerous: upstream ignores Events too.
+_UNCOLLECTED = (known.EVENTS, known.LEASES)
+
+
+@dataclass(frozen=True)
+class ControllerManagerSettings(NodeLifecycleSettings, HPAControllerConfiguration):
+    """Flags of kube-controller-manager in snake case, with its defaults."""
+
+    max_endpoints_per_slice: int = 100
+    terminated_pod_gc_threshold: int = 12500
+
+
+class ControllerManager:
+    """Starts and stops all controllers; `stop` may be repeated.
+
+    `pod_cidr(n)` is the range of addresses of the n-th node (from 1), `root_ca` the certificate of
+    the cluster's authority (PEM) for the ConfigMaps kube-root-ca.crt; without either, the
+    controller that needs it is not run.  `resources` is what namespaces are emptied of and the
+    garbage collector watches.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        settings: ControllerManagerSettings | None = None,
+        *,
+        pod_cidr: Callable[[int], str] | None = None,
+        root_ca: str = "",
+        resources: Iterable[Resource] = RESOURCES,
+    ) -> None:
+        self.client, self.clock = client, clock
+        self.settings = settings or ControllerManagerSettings()
+        self.informers = InformerFactory(client, clock)
+        self.controllers: dict[str, Controller] = {
+            controller.name: controller
+            for controller in self._make(pod_cidr, root_ca, tuple(resources))
+        }
+
+    def _make(
+        self,
+        pod_cidr: Callable[[int], str] | None,
+        root_ca: str,
+        resources: tuple[Resource, ...],
+    ) -> Iterable[Controller]:
+        client, clock, shared, settings = self.client, self.clock, self.informers, self.settings
+        collected = [resource for resource in resources if resource not in _UNCOLLECTED]
+        yield DeploymentController(client, clock, shared)
+        yield ReplicaSetController(client, clock, shared)
+        yield EndpointSliceController(client, clock, shared, settings.max_endpoints_per_slice)
+        yield EndpointsController(client, clock, shared)
+        yield HorizontalPodAutoscalerController(client, clock, settings, shared)
+        yield NamespaceController(client, clock, resources, shared)
+        yield ServiceAccountController(client, clock, shared)
+        yield NodeLifecycleController(client, clock, settings, shared)
+        yield TaintEvictionController(client, clock, shared)
+        yield PodGCController(client, clock, settings.terminated_pod_gc_threshold, shared)
+        yield GarbageCollector(client, clock, collected, shared)
+        if pod_cidr:
+            yield NodeIPAMController(client, clock, pod_cidr, shared)
+        if root_ca:
+            yield RootCACertificatePublisher(client, clock, root_ca, shared)
+
+    async def start(self) -> None:
+        """Return once all caches have synced and all workers run."""
+        await asyncio.gather(*(each.start() for each in self.controllers.values()))
+
+    async def stop(self) -> None:
+        """End all controllers and watches."""
+        await asyncio.gather(*(each.stop() for each in self.controllers.values()))
+        await self.informers.stop()
