@@ -64,7 +64,8 @@ class Engine:
     async def start(self) -> None:
         """Serve.  Raises UsageError for paths that cannot be used, ClusterError if it is taken."""
         self._check()
-        self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (self.socket_path.parent, self.state_dir):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = self._take_lock()
         await self.runtime.start_up()
         routes = [container_routes.ROUTES, other_routes.ROUTES]
@@ -115,7 +116,6 @@ class Engine:
 
     def _bind(self) -> socket.socket:
         """The listening socket: for this user only, from its first moment on."""
-        self.socket_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.socket_path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
