@@ -150,7 +150,7 @@ class Collection:
         value = watcher.selection.index_value
         group = self._watchers if value is None else self._watchers_by_value[value]
         group.add(watcher)
-        watcher.on_end = self._forget
+        watcher.on_end.append(self._forget)
 
     def _forget(self, watcher: Watcher) -> None:
         value = watcher.selection.index_value

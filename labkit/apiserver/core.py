@@ -21,8 +21,10 @@ from labkit.apiserver.state import State
 from labkit.apiserver.store import Store
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.transport import MemoryTransport
+from labkit.apiserver.watch import Watcher, bookmark
 from labkit.apiserver.writes import Writes
 from labkit.clock import Clock
+from labkit.kube.resources import NAMESPACES
 
 AggregatedHandler = Callable[[str, Mapping[str, str]], Awaitable[dict]]
 _Verb = Callable[[Writes, Call], Awaitable[Result]]
@@ -106,23 +108,35 @@ class APIServer:
         if where.subresource not in ("", "status"):
             raise statuses.method_not_allowed(where.row.resource)
         if reads.is_watch(request.params):
-            return reads.watch(self.state, where, request.params)
+            return self._watch(where, request)
         if where.name:
             return reads.get(self.state, where, request.params)
         return reads.list_(self.state, where, request.params)
+
+    def _watch(self, where: Target, request: Request) -> Watch:
+        watcher, seconds = reads.watch(self.state, where, request.params)
+        if seconds:
+            timer = self._housekeeping.spawn(self._end_later(watcher, seconds))
+            watcher.on_end.append(lambda _: timer.cancel())
+        return Watch(watcher)
+
+    async def _end_later(self, watcher: Watcher, seconds: int) -> None:
+        await self.clock.sleep(seconds)
+        if watcher.bookmarks:
+            watcher.push(bookmark(*watcher.type, self.state.revision))
+        watcher.end()
 
 
 def _verb(method: str, where: Target) -> _Verb:
     """The function for a method; what it is on depends on how far the path goes."""
     depth = where.subresource or ("object" if where.name else "collection")
     verb = _VERBS.get((method, depth))
-    if verb is None or (depth == "collection" and _needs_namespace(method, where)):
-        raise statuses.method_not_allowed(where.row.resource)
+    resource = where.row.resource
+    everywhere = resource.namespaced and not where.namespace
+    all_namespaces = resource == NAMESPACES and (method, depth) == ("DELETE", "collection")
+    if verb is None or everywhere or all_namespaces:
+        raise statuses.method_not_allowed(resource)
     return verb
-
-
-def _needs_namespace(method: str, where: Target) -> bool:
-    return method == "POST" and where.row.resource.namespaced and not where.namespace
 
 
 _VERBS: dict[tuple[str, str], _Verb] = {

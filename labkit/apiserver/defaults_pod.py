@@ -7,8 +7,12 @@ missing; running it again changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
-from labkit.kube.quantity import canonical, parse_quantity
+from labkit.kube import quantity
+from labkit.kube.quantity import parse_quantity
+
+canonical = lru_cache(maxsize=4096)(quantity.canonical)  # few amounts, many Pods
 
 _POD_SPEC = {
     "restartPolicy": "Always",

@@ -63,15 +63,15 @@ async def delete(writes: Writes, call: Call) -> Result:
     existing = writes.existing(target)
     _check(target, existing.obj, wanted)
     obj = _marked(existing.obj, wanted, target, writes.clock.now())
-    if obj == existing.obj:
-        return Result(200, convert.served(row, existing))
-    if not call.dry_run:
-        gone = may_go(obj)
+    gone = may_go(obj)
+    if gone and not row.strategy.graceful:
+        obj = {**existing.obj, "metadata": dict(existing.obj["metadata"])}
+    item = existing
+    if (gone or obj != existing.obj) and not (call.dry_run or wanted.get("dryRun")):
         item = await writes.state.commit(row.storage, target.key, obj, deleted=gone)
-        if gone and not row.strategy.returns_deleted:
-            return Result(200, _success(target, obj))
-        return Result(200, convert.served(row, item))
-    return Result(200, convert.served(row, existing))
+    if gone and not row.strategy.returns_deleted:
+        return Result(200, _success(target, obj))
+    return Result(200, convert.served(row, item))
 
 
 async def delete_collection(writes: Writes, call: Call) -> Result:

@@ -31,11 +31,12 @@ class Housekeeping:
         """Begin."""
         self.spawn(self._run())
 
-    def spawn(self, coroutine: Coroutine) -> None:
+    def spawn(self, coroutine: Coroutine) -> asyncio.Task:
         """Run something in the background, until it or the server ends."""
         task = asyncio.create_task(coroutine, name="apiserver housekeeping")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def stop(self) -> None:
         """Cancel and wait.  Safe to repeat."""

@@ -18,7 +18,7 @@ import orjson
 
 from labkit.apiserver import convert, fields, statuses
 from labkit.apiserver.collection import Collection
-from labkit.apiserver.request import Encoded, Result, Watch, WatchEvent
+from labkit.apiserver.request import Encoded, Result, WatchEvent
 from labkit.apiserver.selection import Selection, select
 from labkit.apiserver.state import State
 from labkit.apiserver.target import Target
@@ -118,8 +118,11 @@ def _at(state: State, params: Mapping[str, str]) -> int:
     return asked if match == "Exact" else 0
 
 
-def watch(state: State, target: Target, params: Mapping[str, str]) -> Watch:
-    """Events from a revision on.  Raises ApiError 400, 410, 422, 504."""
+def watch(state: State, target: Target, params: Mapping[str, str]) -> tuple[Watcher, int]:
+    """Events from a revision on, and after how many seconds they shall end (0: never).
+
+    Raises ApiError 400, 410, 422, 504.
+    """
     selection = select(target.row, target.namespace, params)
     if target.name:
         selection = Selection(target.namespace, target.name, selection.labels, selection.fields)
@@ -144,7 +147,7 @@ def watch(state: State, target: Target, params: Mapping[str, str]) -> Watch:
     elif revision:
         watcher.replay(collection.since(revision))
     collection.watch(watcher)
-    return Watch(watcher)
+    return watcher, _number(params, "timeoutSeconds")
 
 
 def _revision(state: State, params: Mapping[str, str]) -> int:

@@ -19,6 +19,7 @@ from functools import partial
 
 import orjson
 
+from labkit.apiserver import statuses
 from labkit.apiserver.collection import WINDOW, Collection
 from labkit.apiserver.registry import REGISTRATIONS
 from labkit.apiserver.request import Encoded
@@ -39,6 +40,7 @@ class State:
         self._assigned = 0  # of the newest change that was handed to the store
         self._pending: dict[tuple[str, str], asyncio.Future] = {}
         self._superseded: dict[str, list[int]] = {}
+        self._indexes = {row.storage.name: row.strategy.index for row in REGISTRATIONS}
 
     async def open(self) -> None:
         """Read the store.  Raises what the store's `open` raises."""
@@ -52,8 +54,6 @@ class State:
         await asyncio.get_running_loop().run_in_executor(None, self._store.close)
 
     def _load(self, contents: Contents) -> None:
-        indexes = {row.storage.name: row.strategy.index for row in REGISTRATIONS}
-        self._indexes = indexes
         items: dict[str, dict[str, Encoded]] = {}
         events: dict[str, list[Event]] = {}
         for record in contents.records:
@@ -90,8 +90,8 @@ class State:
     ) -> Encoded:
         """Write one object whose last write has `settled`; its new, durable form.
 
-        `obj` becomes the state's own: the caller gives it away.  Raises OSError if it cannot be
-        made durable; then nothing has changed.
+        `obj` becomes the state's own: the caller gives it away.  Raises ApiError 500 if it cannot
+        be made durable; then nothing has changed.
         """
         collection = self.of(resource)
         previous = collection.items.get(key)
@@ -108,7 +108,10 @@ class State:
         self._pending[resource.name, key] = future
         future.add_done_callback(partial(self._durable, collection, resource.name, event))
         # The write goes on when its caller is gone.
-        await asyncio.shield(future)
+        try:
+            await asyncio.shield(future)
+        except OSError as error:
+            raise statuses.internal(str(error)) from error
         return item
 
     def _durable(

@@ -33,7 +33,7 @@ class MemoryTransport:
         body: object = None,
         content_type: str = JSON,
     ) -> dict:
-        """The decoded answer.  Raises ApiError, and OSError where a store cannot write."""
+        """The decoded answer.  Raises ApiError."""
         if body is not None:
             body = orjson.loads(orjson.dumps(body))
         request = Request(method, path, self._user, params or {}, body, content_type)

@@ -82,7 +82,7 @@ class Watcher:
         self._events: deque[WatchEvent] = deque()
         self._waiter: asyncio.Future | None = None
         self._ended = False
-        self.on_end: Callable[[Watcher], None] | None = None
+        self.on_end: list[Callable[[Watcher], None]] = []
 
     def start_with(self, events: Iterable[WatchEvent]) -> None:
         """Queue the beginning, however long: the server has it in memory anyhow."""
@@ -119,8 +119,8 @@ class Watcher:
         """No more events after those that are queued.  Safe to repeat."""
         if not self._ended:
             self._ended = True
-            if self.on_end:
-                self.on_end(self)
+            for callback in self.on_end:
+                callback(self)
             self._wake()
 
     def _wake(self) -> None:

@@ -40,6 +40,8 @@ class Writes:
         target, row = call.target, call.target.row
         obj = decode.body(call)
         _match_path(obj, target)
+        if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
+            raise statuses.bad_request("resourceVersion should not be set on objects to be created")
         wants_name = not obj["metadata"].get("name") and obj["metadata"].get("generateName")
         admission.namespace(self.state, row, obj)
         obj = convert.stored(row, obj)
@@ -73,9 +75,10 @@ class Writes:
         body = decode.body(call)
         _match_path(body, call.target)
         _match_name(body, call.target)
-        if call.target.row.strategy.create_on_update and not call.target.subresource:
-            await self.state.settled(call.target.row.storage, call.target.key)
-            if call.target.key not in self.state.of(call.target.row.storage).items:
+        row, key = call.target.row, call.target.key
+        if row.strategy.create_on_update and not body["metadata"].get("resourceVersion"):
+            await self.state.settled(row.storage, key)
+            if key not in self.state.of(row.storage).items:
                 return await self.create(call)
         return await self.change(call, lambda _: body)
 
