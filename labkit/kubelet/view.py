@@ -194,9 +194,7 @@ def is_sidecar(container: Mapping) -> bool:
 
 def unprobed(container: Mapping) -> Probed:
     """What counts before any probe has run: what is not probed is well."""
-    return Probed(
-        started=not container.get("startupProbe"), ready=not container.get("readinessProbe")
-    )
+    return Probed(started="startupProbe" not in container, ready="readinessProbe" not in container)
 
 
 def restarts(spec: Mapping, container: Mapping, run: Instance) -> bool:

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,11 @@ class SteppedClock(Clock):
 class Lab:
     """One API server, one engine, and as many kubelets as a test starts."""
 
-    def __init__(self, client: Client, docker_url: str, directory: Path, cidr: str) -> None:
-        self.client, self.docker_url, self.directory = client, docker_url, directory
-        self.cidr = cidr
-        self.clock = SteppedClock()
+    def __init__(
+        self, client: Client, clock: SteppedClock, docker_url: str, directory: Path, cidr: str
+    ) -> None:
+        self.client, self.clock, self.docker_url = client, clock, docker_url
+        self.directory, self.cidr = directory, cidr
         self.node = f"node-{uuid.uuid4().hex[:8]}"
         self.kubelets: list[Kubelet] = []
 
@@ -116,12 +118,18 @@ class Lab:
         """The Pod as soon as `test` is true of it."""
         try:
             async with asyncio.timeout(seconds):
-                while not test(pod := await self.pod(name)):
+                while not test(pod := await self.pod(name)):  # noqa: ASYNC110 (bounded)
                     await asyncio.sleep(0.01)
         except TimeoutError:
             status = pod and pod.get("status")
             pytest.fail(f"not within {seconds:g} s; status: {status}; {await self.events()}")
         return pod
+
+    async def settle(self, unsettled: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
+        """Return when `unsettled()` is no longer true."""
+        async with asyncio.timeout(seconds):
+            while await unsettled():  # noqa: ASYNC110 (bounded)
+                await asyncio.sleep(0.01)
 
     async def events(self) -> list[str]:
         """The Events of all Pods, as `reason: message`, in order."""
@@ -154,8 +162,8 @@ def shell(script: str, **fields: object) -> dict:
     return {"name": "app", "image": IMAGE, "command": ["/bin/sh", "-c", script], **fields}
 
 
-RUNS_ON = "while :; do sleep 0.1; done"  # killed by SIGTERM at once: sh is not PID 1's default
-SERVES_TERM = f"trap 'exit 0' TERM; {RUNS_ON}"
+RUNS_ON = "trap 'exit 0' TERM; while :; do sleep 0.1; done"  # until it is asked to end
+DEAF = "trap '' TERM; while :; do sleep 0.1; done"  # until it is killed
 
 
 def is_ready(pod: Mapping | None) -> bool:
@@ -205,28 +213,48 @@ def dockerd() -> str:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[Client]:
+def clock() -> SteppedClock:
+    """The clock of everything in a test."""
+    return SteppedClock()
+
+
+@pytest.fixture
+async def client(clock: SteppedClock) -> AsyncIterator[Client]:
     """A client of an API server in memory."""
-    server = APIServer(MemoryStore(), Clock(), service_cidr="127.96.0.0/16")
+    server = APIServer(MemoryStore(), clock, service_cidr="127.96.0.0/16")
     await server.start()
     yield Client(server.transport(User("system:admin", ("system:masters",))))
     await server.stop()
 
 
-@pytest.fixture
-async def embedded() -> AsyncIterator[str]:
-    """The URL of an embedded engine."""
-    directory = Path(tempfile.mkdtemp(prefix="labkit-"))
-    async with Engine(directory / "engine", directory / "engine.sock", Clock()):
-        yield f"unix://{directory / 'engine.sock'}"
+@asynccontextmanager
+async def running_engine(clock: Clock, directory: Path | None = None) -> AsyncIterator[Engine]:
+    """An embedded engine."""
+    # A unix socket's path must be short.
+    directory = directory or Path(tempfile.mkdtemp(prefix="labkit-"))
+    async with Engine(directory / "engine", directory / "engine.sock", clock) as engine:
+        yield engine
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture
+async def embedded(client: Client, clock: SteppedClock, tmp_path: Path):
+    """A Lab on the embedded engine, whose time a test may set forward."""
+    async with running_engine(clock) as engine:
+        lab = Lab(client, clock, f"unix://{engine.socket_path}", tmp_path, "127.249.1.0/24")
+        yield lab
+        await lab.clean()
+
+
 @pytest.fixture(params=["embedded", "dockerd"])
-async def lab(request: pytest.FixtureRequest, client: Client, tmp_path: Path):
+async def lab(request: pytest.FixtureRequest, client: Client, clock: SteppedClock, tmp_path: Path):
     """A Lab on either engine."""
-    url = request.getfixturevalue(request.param)
-    cidr = "127.249.1.0/24" if request.param == "embedded" else "172.29.77.0/24"
-    lab = Lab(client, url, tmp_path, cidr)
-    yield lab
-    await lab.clean()
+    async with AsyncExitStack() as stack:
+        if request.param == "embedded":
+            engine = await stack.enter_async_context(running_engine(clock))
+            url, cidr = f"unix://{engine.socket_path}", "127.249.1.0/24"
+        else:
+            url, cidr = request.getfixturevalue("dockerd"), "172.29.77.0/24"
+        lab = Lab(client, clock, url, tmp_path, cidr)
+        yield lab
+        await lab.clean()
