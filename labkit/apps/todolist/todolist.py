@@ -170,11 +170,13 @@ class App:
         return status, "application/json", json.dumps(value).encode() + b"\n", headers
 
     def page(self):
+        from html import escape  # here, because it is a millisecond of the start
+
         place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "index.html")
         with open(place, encoding="utf-8") as file:
             text = file.read()
         for key, value in (("NAME", self.name), ("ADDRESS", self.address), ("VERSION", VERSION)):
-            text = text.replace("{{" + key + "}}", value)
+            text = text.replace("{{" + key + "}}", escape(value))
         return text.encode()
 
 
