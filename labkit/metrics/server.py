@@ -1,0 +1,126 @@
+"""The metrics-server: scrapes every kubelet at a fixed rate and answers `metrics.k8s.io`.
+
+A round asks all kubelets at once and ends when all have answered or their time is up; then the
+storage takes in what came.  A Node that does not answer has no metrics, rather than old ones.
+
+Source: kubernetes-sigs/metrics-server.  Left out: its own metrics and its authorization, which is
+the API server's business here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping
+
+import aiohttp
+
+from labkit.client import Client, Informer
+from labkit.clock import Clock
+from labkit.kube.resources import NODES, PODS
+from labkit.metrics.exposition import Batch, decode
+from labkit.metrics.resource_api import ResourceMetrics
+from labkit.metrics.storage import Storage
+
+log = logging.getLogger(__name__)
+
+KUBELET_PORT = 10250
+# Of the interval, so that a round is over before the next begins.
+_PATIENCE = 0.9
+_LONGEST = 10.0  # seconds for one kubelet's answer
+
+
+class MetricsServer:
+    """Usage of Pods and Nodes, measured every `metric_resolution` seconds.
+
+    `ssl_context` holds the CA of the kubelets and the client certificate that they accept.
+    `handle` is what the API server calls for paths under /apis/metrics.k8s.io/v1beta1.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        *,
+        ssl_context: ssl.SSLContext,
+        metric_resolution: float = 15.0,
+    ) -> None:
+        self._clock, self._ssl, self._resolution = clock, ssl_context, metric_resolution
+        self._pods = Informer(client, PODS, clock)
+        self._nodes = Informer(client, NODES, clock)
+        self._storage = Storage(metric_resolution)
+        self._api = ResourceMetrics(self._storage, self._pods.store, self._nodes.store)
+        self._session: aiohttp.ClientSession | None = None
+        self._task: asyncio.Task | None = None
+
+    async def start(self) -> None:
+        """Learn Pods and Nodes, then measure until `stop`."""
+        connector = aiohttp.TCPConnector(ssl=self._ssl, limit=0)
+        self._session = aiohttp.ClientSession(connector=connector)
+        for informer in (self._pods, self._nodes):
+            informer.start()
+        await asyncio.gather(self._pods.synced(), self._nodes.synced())
+        self._task = asyncio.create_task(self._run(), name="metrics-server")
+
+    async def stop(self) -> None:
+        """End measuring, close all connections.  Safe to repeat."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await asyncio.gather(self._pods.stop(), self._nodes.stop())
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    async def handle(self, path: str, params: Mapping[str, str]) -> dict:
+        """Answer a GET of the metrics API.  Raises ApiError."""
+        return self._api.answer(path, params, self._clock.timestamp())
+
+    async def _run(self) -> None:
+        due = self._clock.monotonic()
+        while True:
+            try:
+                await self.scrape()
+            except Exception:
+                # A bug in one round must not end all measuring, on which autoscaling rests.
+                log.exception("scraping failed")
+            # A round that took too long skips beats rather than to catch up on them.
+            missed = max(0.0, self._clock.monotonic() - due) // self._resolution
+            due += (missed + 1) * self._resolution
+            await self._clock.sleep(due - self._clock.monotonic())
+
+    async def scrape(self) -> None:
+        """One round: ask every Node's kubelet, store what came."""
+        nodes = list(self._nodes.store.values())
+        answers = await asyncio.gather(*(self._scrape_node(node) for node in nodes))
+        whole = Batch()
+        for batch in filter(None, answers):
+            whole.nodes |= batch.nodes
+            whole.pods |= batch.pods
+        self._storage.store(whole)
+
+    async def _scrape_node(self, node: Mapping) -> Batch | None:
+        name, url = node["metadata"]["name"], kubelet_url(node)
+        if url is None:
+            return None  # it has not reported its address yet
+        try:
+            async with asyncio.timeout(min(_LONGEST, _PATIENCE * self._resolution)):
+                async with self._session.get(url, raise_for_status=True) as answer:
+                    text = await answer.text()
+            return decode(text, name, self._clock.now())
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            log.info("scrape failed node=%s error=%r", name, error)
+            return None
+
+
+def kubelet_url(node: Mapping) -> str | None:
+    """Where the Node's kubelet tells its resource usage; None without an InternalIP."""
+    status = node.get("status") or {}
+    for entry in status.get("addresses") or ():
+        if entry["type"] == "InternalIP":
+            endpoint = (status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}
+            port = endpoint.get("Port") or KUBELET_PORT
+            return f"https://{entry['address']}:{port}/metrics/resource"
+    return None
