@@ -123,15 +123,20 @@ class HTTPServer:
         try:
             return await self._dispatch(request)
         except ApiError as error:
-            return _refusal(error)
+            refusal = error
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:
             log.exception("request failed method=%s path=%s", request.method, request.path)
-            return _refusal(statuses.internal(f"{type(error).__name__}: {error}"))
+            refusal = statuses.internal(f"{type(error).__name__}: {error}")
+        if request.writer.output_size:
+            # An answer has begun: all that is left is to break it off.
+            raise ConnectionAbortedError(str(refusal))
+        return _refusal(refusal)
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
-        headers, path, method = request.headers, request.path, request.method
+        headers, method = request.headers, request.method
+        path = request.path.rstrip("/") or "/"  # the official Python client asks for /version/
         user = self._admit(request, headers, path)
         params = dict(request.query.items()) if request.query_string else {}
         if handler := self._pages.find(path):
@@ -190,8 +195,9 @@ class HTTPServer:
         response = web.StreamResponse(headers=_headers({"Content-Type": form.content_type}))
         with self._connections.streaming(request):
             try:
+                seconds = _watch_seconds(params)
                 await response.prepare(request)
-                await streams.send(response, watch.events, encode, _watch_seconds(params))
+                await streams.send(response, watch.events, encode, seconds)
             finally:
                 await watch.events.aclose()
                 self.last_request = self.clock.monotonic()

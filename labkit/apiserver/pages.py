@@ -91,7 +91,7 @@ class Pages:
                 return self._group
             if path == f"/apis/{group}/{version}":
                 return self._resources
-        return self._exact.get(path.rstrip("/")) if path.endswith("/") else None
+        return None
 
     async def _served(self) -> list[Served]:
         """Our own APIs and the aggregated ones that answer."""

@@ -25,7 +25,7 @@ import orjson
 
 from labkit.apiserver import statuses
 from labkit.apiserver.protobuf_fields import FIELDS
-from labkit.client.errors import ApiError
+from labkit.client.errors import ApiError, status_error
 from labkit.kube import schema as kube_schema
 from labkit.kube import times
 
@@ -76,9 +76,8 @@ def _definition(api_version: str, kind: str) -> str:
 
 
 def _refused(what: str) -> ApiError:
-    error = statuses.unsupported_media_type(("application/json", "application/yaml"))
-    error.status["message"] += f" (protobuf is not read here for {what})"
-    return error
+    message = f"protobuf is not read here for {what}: send application/json or application/yaml"
+    return status_error(415, "UnsupportedMediaType", message)
 
 
 def _records(data: bytes) -> Iterator[tuple[int, bytes | int]]:
