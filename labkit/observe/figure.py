@@ -117,7 +117,7 @@ def _span(df: pd.DataFrame) -> tuple[float, float]:
         return 0.0, 1.0
     start, end = float(df["t"].iloc[0]), float(df["t"].iloc[-1])
     start = 0.0 if 0 <= start < max(2.0, (end - start) / 4) else start
-    return start, max(end, start + 1.0)
+    return start, end + panels.interval(df["t"].to_numpy())
 
 
 def _frame(title: str, rows: int) -> tuple[Timeline, list[Any]]:
@@ -218,8 +218,8 @@ def _key(figure: Timeline, events: list[Lettered], unit: str) -> None:
         style = {"fontsize": 8.5, "color": panels.INK, "va": "center"}
         figure.text(_LEFT / width, y, event.letter, fontweight="bold", ha="center", **style)
         moment = _moment(event, unit)
-        figure.text((_LEFT + 0.62) / width, y, moment, ha="right", **style)
-        entry = figure.text((_LEFT + 0.75) / width, y, event.text, gid="key", **style)
+        figure.text((_LEFT + 0.72) / width, y, moment, ha="right", **style)
+        entry = figure.text((_LEFT + 0.85) / width, y, event.text, gid="key", **style)
         _shorten(entry, (width - _LEFT - 0.75 - 0.15) * figure.dpi)
 
 

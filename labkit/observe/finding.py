@@ -18,6 +18,8 @@ from labkit.observe import units
 #: A change of p99 by less than this factor, or by fewer milliseconds, is noise and no finding.
 _NOTABLE = 1.5
 _NOTABLE_MS = 10.0
+#: How long (s) a queue that built up may outlast the arrival of the Pods that end it.
+_EFFECT = 3.0
 #: A change of the load within one second by this share of its peak is a rise or a fall.
 _JUMP = 0.3
 
@@ -116,29 +118,38 @@ def _rise(ready: pd.Series, window: Window) -> str:
 
 def _latency(df: pd.DataFrame, ready: pd.Series, window: Window) -> str:
     p99 = df.set_index("t")["p99"].dropna()
-    if p99.empty:
-        return "" if df["p99"].empty or not _tried(df) else "no request was answered"
-    worst = p99.max()
-    settled = _settled(p99, window)
-    if _notable(settled, worst) and p99.idxmax() < p99.index[-1]:
-        return f"p99 fell from {units.milliseconds(worst)} to {units.milliseconds(settled)}"
-    if _notable(p99.iloc[0], settled):
-        return f"p99 rose from {units.milliseconds(p99.iloc[0])} to {units.milliseconds(settled)}"
-    return f"p99 about {units.milliseconds(p99.median())}"
+    during = p99[(p99.index >= window.start) & (p99.index <= window.end)]
+    if during.empty:
+        return "no request was answered" if p99.empty and _tried(df) else ""
+    settled = _tail(during, window).median()
+    if (early := _before_scaling(during, ready, window)) and _notable(settled, early):
+        return f"p99 fell from {units.milliseconds(early)} to {units.milliseconds(settled)}"
+    first = _at(p99, window.start)
+    if _notable(first, settled):
+        return f"p99 rose from {units.milliseconds(first)} to {units.milliseconds(settled)}"
+    usual, worst = during.median(), during.max()
+    at_worst = f", at worst {units.milliseconds(worst)}" if _notable(2 * usual, worst) else ""
+    return f"p99 about {units.milliseconds(usual)}{at_worst}"
+
+
+def _tail(during: pd.Series, window: Window) -> pd.Series:
+    """The last fifth of the load: what it came to."""
+    tail = during[during.index >= window.end - (window.end - window.start) / 5]
+    return tail if len(tail) else during.iloc[-1:]
+
+
+def _before_scaling(during: pd.Series, ready: pd.Series, window: Window) -> float | None:
+    """The worst p99 until the new Pods had shown their effect; None if there were no new ones."""
+    peak = ready[ready.index >= window.start].max()
+    if not peak > _at(ready, window.start):
+        return None
+    reached = ready.index[(ready.index >= window.start) & (ready == peak)][0]
+    before = during[during.index <= reached + _EFFECT]
+    return before.max() if reached < window.end and len(before) else None
 
 
 def _notable(low: float, high: float) -> bool:
     return high >= low * _NOTABLE and high - low >= _NOTABLE_MS
-
-
-def _settled(p99: pd.Series, window: Window) -> float:
-    """The median p99 of the last fifth of the load: what it came to."""
-    # What is answered after the end of the load is late work, not the state it came to.
-    end = window.end if window.ended == "ended" else p99.index[-1]
-    during = p99[p99.index <= end]
-    during = during if len(during) else p99
-    tail = during[during.index >= end - (end - window.start) / 5]
-    return (tail if len(tail) else during.iloc[-1:]).median()
 
 
 def _tried(df: pd.DataFrame) -> bool:

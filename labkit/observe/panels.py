@@ -134,7 +134,7 @@ def draw_latency(axes: Axes, df: pd.DataFrame, objective_ms: float | None) -> No
     for (name, line), (width, style) in zip(lines.items(), _LATENCY_STYLES, strict=True):
         if line.notna().any():
             _plot_with_holes(axes, line, color=P99, linewidth=width, linestyle=style)
-            labels.append(_at_end(line, _latency_name(name), _dark(P99)))
+            labels.append(_at_end(line, _latency_name(name), _dark(P99), steps=False))
     if objective_ms:
         axes.axhline(objective_ms, color=THRESHOLD, linewidth=1.1, linestyle=(0, (5, 2)))
         text = f"objective {units.milliseconds(objective_ms)}"
@@ -244,13 +244,22 @@ def _steps(series: pd.Series, *, before: bool = False) -> tuple[np.ndarray, np.n
     as the load does, which is counted in the second before the sample.
     """
     t, y = series.index.to_numpy(dtype=float), series.to_numpy(dtype=float)
-    t, y = np.repeat(t, 2), np.repeat(y, 2)
-    return (t[:-1], y[1:]) if before else (t[1:], y[:-1])
+    if before:
+        return np.repeat(t, 2)[:-1], np.repeat(y, 2)[1:]
+    return np.append(np.repeat(t, 2)[1:], t[-1] + interval(t)), np.repeat(y, 2)
 
 
-def _at_end(series: pd.Series, text: Callable[[float], str], color: Color) -> Label:
+def interval(t: np.ndarray) -> float:
+    """How long the last of the samples at `t` holds: the usual time from one to the next."""
+    return float(np.median(np.diff(t))) if len(t) > 1 else 1.0
+
+
+def _at_end(
+    series: pd.Series, text: Callable[[float], str], color: Color, *, steps: bool = True
+) -> Label:
     known = series.dropna()
-    return Label(known.index[-1], known.iloc[-1], text(known.iloc[-1]), color)
+    end = known.index[-1] + (interval(series.index.to_numpy()) if steps else 0)
+    return Label(end, known.iloc[-1], text(known.iloc[-1]), color)
 
 
 def _last_above_zero(series: pd.Series) -> float:

@@ -80,9 +80,18 @@ def test_a_long_recording_counts_minutes():
     events = happenings((600, "mark", "load starts"))
     figure = hpa_timeline(frame.assign(t=frame["t"] * 60), events)
     assert figure.axes[-1].get_xlabel().startswith("minutes ")
-    assert figure.axes[-1].get_xlim() == (0, 119)
+    assert figure.axes[-1].get_xlim() == (0, 120)
     assert "10.0 min" in [text.get_text() for text in figure.texts]
     assert "1 → 3 Pods 19 min" in figure.facts
+
+
+def test_the_last_sample_holds_as_long_as_the_others():
+    frame = scaling().head(31)  # the third Pod is ready in the very last row
+    replicas = hpa_timeline(frame).axes[2]
+    ready = next(line for line in replicas.lines if line.get_color() == READY)
+    assert list(ready.get_xdata()[-2:]) == [30, 31]
+    assert list(ready.get_ydata()[-2:]) == [3, 3]
+    assert replicas.get_xlim() == (0, 31)
 
 
 def test_events_carry_letters_whose_key_is_below():

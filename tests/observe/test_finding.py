@@ -49,6 +49,16 @@ CASES = {
         only(replicas_ready=1.0, p99=np.where(LOADED, phases((30, 4), (90, 1)), np.nan)),
         "1 Pod throughout 60 s of load; p99 about 1 ms",
     ),
+    "a-stall-in-between": (
+        only(
+            replicas_ready=1.0, p99=np.where(LOADED, phases((40, 50), (2, 900), (78, 50)), np.nan)
+        ),
+        "1 Pod throughout 60 s of load; p99 about 50 ms, at worst 900 ms",
+    ),
+    "pods-that-made-no-difference": (
+        only(replicas_ready=phases((31, 1), (89, 3)), p99=np.where(LOADED, 80.0, np.nan)).head(70),
+        "1 → 3 Pods 21 s after the load began; p99 about 80 ms",
+    ),
     "lost-pods": (
         only(replicas_ready=phases((30, 3), (10, 1), (80, 3)), p99=np.nan, offered=LOADED * 5.0),
         "3 → 1 Pod during 60 s of load; no request was answered",
@@ -59,7 +69,7 @@ CASES = {
             replicas_ready=phases((52, 1), (68, 4)),
             p99=phases((40, 10), (15, 3000), (65, 10)),
         ),
-        "1 → 4 Pods 13 s after the load rose; p99 fell from 3 s to 10 ms; "
+        "1 → 4 Pods 13 s after the load rose; p99 rose from 10 ms to 3 s; "
         "still 4 Pods 70 s after it fell",
     ),
     "no-load-column": (only(offered=np.nan, replicas_ready=2.0), "2 Pods throughout, without load"),

@@ -24,7 +24,7 @@ class Script:
         self.ready += 1
         return Answers(deployment=objects.deployment(9, self.ready))
 
-recorder = Recorder(None, "web", interval=0.1, source=Script())
+recorder = Recorder(None, "web", interval=0.1, source=Script()).start()
 """
 
 
@@ -82,7 +82,8 @@ def test_a_figure_is_shown_once_as_picture_and_text(kernel):
 
 
 def test_waiting_updates_one_display(kernel):
-    first, *others, result = kernel.run("recorder.until(lambda now: now.replicas_ready > 5, 30).t")
+    code = "end = recorder.frame().t.iloc[-1] + 1\nrecorder.until(lambda now: now.t > end, 30).t"
+    first, *others, result = kernel.run(code)
     assert first["kind"] == "display_data"
     assert {other["kind"] for other in others} == {"update_display_data"}
     assert others[-1]["data"]["text/plain"].endswith("of 9 Pods ready")
