@@ -93,6 +93,8 @@ def answer(number, data):
         kind = int.from_bytes(data[place : place + 2], "big")
         length = int.from_bytes(data[place + 8 : place + 10], "big")
         place += 10
+        if place + length > len(data):
+            raise ValueError("the answer is cut short")
         if kind == A and length == 4:
             addresses.append(".".join(map(str, data[place : place + 4])))
         place += length

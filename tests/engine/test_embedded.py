@@ -431,3 +431,17 @@ def test_a_todo_list_answers_through_a_published_port(embedded: Lab) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/rule", timeout=10) as answer:
         assert answer.headers["X-Served-By"] == container.id[:12]
         assert answer.headers["X-Served-From"] == address(container)
+
+
+def test_the_lessons_loop_runs_verbatim_and_ends_with_its_container(embedded: Lab) -> None:
+    embedded.client.images.pull("todolist")
+    labels = {"labkit-test": embedded.prefix}
+    app = embedded.client.containers.run("todolist", detach=True, labels=labels, hostname="myapp-0")
+    until(lambda: b"listens" in app.logs(), "it listens")
+    loop = "while true; do wget -q -O- http://myapp:3001/api/rule; done"
+    load = embedded.run(loop, extra_hosts={"myapp": address(app)})
+    until(lambda: load.logs(stderr=False).count(b"Run a Pod") >= 5, "answers come")
+    assert load.logs(stdout=False) == b""
+    until(lambda: cpu(embedded, app) > 0.02, "the load is seen as CPU time")
+    load.kill("SIGTERM")
+    until(lambda: embedded.client.containers.get(load.id).status == "exited", "it stops")
