@@ -78,3 +78,8 @@ async def ask(address: tuple[str, int], text: bytes = b"hello") -> bytes:
 def service_cidr() -> str:
     """Cluster IPs for the tests of this process, outside of any real cluster's range."""
     return f"127.{110 + os.getpid() % 16}.{os.getpid() // 16 % 256}.0/24"
+
+
+def service_ip(number: int) -> str:
+    """The cluster IP of this number in `service_cidr`."""
+    return service_cidr().replace(".0/24", f".{number}")

@@ -10,6 +10,7 @@ import dns.message
 import dns.opcode
 import dns.rcode
 import dns.resolver
+import dns.reversename
 import pytest
 
 from labkit.apiserver.core import APIServer
@@ -20,8 +21,9 @@ from labkit.clock import Clock
 from labkit.errors import ClusterError
 from labkit.kube.resources import ENDPOINT_SLICES, SERVICES
 from labkit.proxy import ClusterDNS, kube_dns_endpoint_slice, kube_dns_service, rules
-from tests.proxy.loopback import free_port, fresh_ip, service_cidr
+from tests.proxy.loopback import free_port, fresh_ip, service_cidr, service_ip
 
+IP, DNS_IP = service_ip(77), service_ip(10)
 WEB = "web.default.svc.cluster.local."
 
 
@@ -90,10 +92,10 @@ async def ask(server, name, kind="A", **options):
 async def test_a_service_has_a_name_as_soon_as_it_exists(client, server, resolver):
     with pytest.raises(dns.resolver.NXDOMAIN):
         await resolver.resolve(WEB, "A")
-    await create(client, "web", "127.110.0.77")
-    assert await resolves(resolver, WEB) == ["127.110.0.77"]
+    await create(client, "web", IP)
+    assert await resolves(resolver, WEB) == [IP]
     assert await resolves(resolver, f"_http._tcp.{WEB}", "SRV") == [f"0 100 80 {WEB}"]
-    assert await resolves(resolver, "77.0.110.127.in-addr.arpa.", "PTR") == [WEB]
+    assert await resolves(resolver, dns.reversename.from_address(IP), "PTR") == [WEB]
     await client.delete(SERVICES, "web", "default")
 
     async def gone():
@@ -113,7 +115,7 @@ async def test_a_headless_service_answers_with_its_pods(client, server, resolver
 
 
 async def test_answers_live_for_five_seconds_and_are_authoritative(client, server, resolver):
-    await create(client, "web", "127.110.0.77")
+    await create(client, "web", IP)
     await resolves(resolver, WEB)
     answer = await ask(server, WEB)
     assert answer.answer[0].ttl == 5
@@ -143,7 +145,7 @@ async def test_a_long_answer_is_cut_over_udp_and_whole_over_tcp(client, server, 
 
 
 async def test_one_tcp_connection_carries_many_queries_in_pieces(client, server, resolver):
-    await create(client, "web", "127.110.0.77")
+    await create(client, "web", IP)
     await resolves(resolver, WEB)
     wire = dns.message.make_query(WEB, "A").to_wire()
     framed = (len(wire).to_bytes(2) + wire) * 3
@@ -155,7 +157,7 @@ async def test_one_tcp_connection_carries_many_queries_in_pieces(client, server,
         for _ in range(3):
             size = int.from_bytes(await reader.readexactly(2))
             answer = dns.message.from_wire(await reader.readexactly(size))
-            assert answer.answer[0][0].to_text() == "127.110.0.77"
+            assert answer.answer[0][0].to_text() == IP
         writer.close()
 
 
@@ -238,10 +240,10 @@ async def test_stop_gives_the_port_back_and_may_be_repeated(client):
 
 
 async def test_the_service_kube_dns_points_to_the_server(client, server, resolver):
-    await client.create(SERVICES, kube_dns_service("127.110.0.10", server.port))
-    await client.create(ENDPOINT_SLICES, kube_dns_endpoint_slice("127.110.0.10", server.port))
+    await client.create(SERVICES, kube_dns_service(DNS_IP, server.port))
+    await client.create(ENDPOINT_SLICES, kube_dns_endpoint_slice(DNS_IP, server.port))
     name = "kube-dns.kube-system.svc.cluster.local."
-    assert await resolves(resolver, name) == ["127.110.0.10"]
+    assert await resolves(resolver, name) == [DNS_IP]
     assert await resolves(resolver, f"_dns._udp.{name}", "SRV") == [f"0 100 {server.port} {name}"]
     service = await client.get(SERVICES, "kube-dns", "kube-system")
     slices = (await client.list(ENDPOINT_SLICES, "kube-system"))["items"]

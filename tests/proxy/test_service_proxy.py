@@ -2,10 +2,9 @@
 
 import asyncio
 import errno
+import itertools
 import json
 import socket
-from ipaddress import ip_network
-from itertools import islice
 
 import pytest
 
@@ -16,10 +15,10 @@ from labkit.client import Client
 from labkit.clock import Clock
 from labkit.kube.resources import ENDPOINT_SLICES, EVENTS, NODES, SERVICES
 from labkit.proxy import ServiceProxy, proxy, rules
-from tests.proxy.loopback import ask, eventually, free_port, fresh_ip, service_cidr
+from tests.proxy.loopback import ask, eventually, free_port, fresh_ip, service_cidr, service_ip
 
 PORT, NODE_PORT = 8080, 30080  # at addresses of this process alone
-CLUSTER_IPS = (str(ip) for ip in islice(ip_network(service_cidr()).hosts(), 10, None))
+CLUSTER_IPS = (service_ip(number) for number in itertools.cycle(range(10, 250)))
 
 
 @pytest.fixture
