@@ -20,6 +20,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import uvloop
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 IDLE_TIMEOUT = 8 * 3600.0
 """Seconds without an API request from outside after which a forgotten cluster goes down."""
 _IDLE_CHECK = 60.0
+_lock: TextIO | None = None  # global, so that it is released by nothing but the process's end
 
 
 class Reporter:
@@ -54,9 +56,9 @@ class Reporter:
         self._pipe.close()
 
 
-def take_lock(directory: ClusterDir):
+def take_lock(directory: ClusterDir) -> TextIO:
     """The lock file, locked and holding our pid.  Raises ClusterError where another has it."""
-    file = open(directory.lock, "a+")  # noqa: SIM115 (held open for the process's whole life)
+    file = open(directory.lock, "a+")  # noqa: SIM115 (stays open)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -110,10 +112,10 @@ def main(arguments: list[str]) -> int:
     )
     if os.fork():
         os._exit(0)  # whoever started us waits for this process; the daemon is nobody's child
+    global _lock
     try:
-        lock = take_lock(directory)
+        _lock = take_lock(directory)
         uvloop.run(run(directory, reporter))
-        lock.close()
     except LabkitError as error:
         log.error("the cluster did not start error=%s", error)
         reporter.send(error={"what": error.what, "why": error.why, "fix": error.fix})

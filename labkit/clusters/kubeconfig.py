@@ -9,14 +9,10 @@ import base64
 import json
 from pathlib import Path
 
+from labkit.clusters.paths import context_name
 from labkit.clusters.pki import CertificateAuthority, write_private
 
 ADMIN = "admin"
-
-
-def context_name(cluster: str) -> str:
-    """The context's name: `labkit-lab` for the cluster `lab`."""
-    return f"labkit-{cluster}"
 
 
 def write(path: Path, cluster: str, server: str, authority: CertificateAuthority) -> None:

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.clusters import addresses, settings
-from labkit.clusters.kubeconfig import context_name
-from labkit.clusters.paths import ClusterDir
+from labkit.clusters.paths import ClusterDir, context_name
 from labkit.errors import ClusterError, UsageError, WaitTimeout
 
 DEFAULT_NODES = 3

@@ -31,6 +31,11 @@ _NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 elsewhere
 
 
+def context_name(cluster: str) -> str:
+    """The kubeconfig context of a cluster: `labkit-lab` for `lab`."""
+    return f"labkit-{cluster}"
+
+
 def home() -> Path:
     """The directory that holds all clusters of this user."""
     if given := os.environ.get("LABKIT_HOME"):

@@ -44,7 +44,7 @@ def test_up_makes_a_cluster_and_down_leaves_nothing_but_what_it_says(labkit_home
 
     down = labkit("down")
     assert down.returncode == 0, down.stderr
-    assert not any(member.is_running() for member in members)
+    assert not any(_alive(member) for member in members)
     left = {path.name for path in (labkit_home / "lab").iterdir()}
     assert not {"docker.sock", "engine"} & left
     assert str(labkit_home / "lab") in down.stdout
