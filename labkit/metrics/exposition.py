@@ -119,18 +119,16 @@ def _batch(
     node: str, raw_node: Mapping, raw_pods: Mapping[tuple[str, str], Mapping[str, Mapping]]
 ) -> Batch:
     batch = Batch()
-    if point := _point(raw_node):
-        batch.nodes[node] = point
+    # A node without Pods may well use nothing that can be measured.
+    if raw_node.keys() >= {"cpu", "memory"}:
+        batch.nodes[node] = _point(raw_node)
     for key, containers in raw_pods.items():
-        points = {name: _point(raw) for name, raw in containers.items()}
-        if all(points.values()):
-            batch.pods[key] = points
+        # A container without any working set has ended.
+        if all("cpu" in raw and raw.get("memory") for raw in containers.values()):
+            batch.pods[key] = {name: _point(raw) for name, raw in containers.items()}
     return batch
 
 
-def _point(raw: Mapping[str, float]) -> Point | None:
-    # No working set at all: the container has ended.
-    if "cpu" not in raw or not raw.get("memory"):
-        return None
+def _point(raw: Mapping[str, float]) -> Point:
     cpu, start = round(raw["cpu"] * 1e9), round(raw.get("start", 0) * 1000)
     return Point(int(raw["at"]), cpu, int(raw["memory"]), start)

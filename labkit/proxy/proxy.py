@@ -194,9 +194,8 @@ def not_available(service: Mapping, address: Address, target: Target, code: int)
     what = f"Cannot listen at {ip}:{number}: {os.strerror(code)}."
     if code in (errno.EACCES, errno.EPERM):
         why = "This machine keeps ports under 1024 from ordinary users."
-        # 80 becomes 8080, 443 becomes 8443.
         patch = [{"op": "replace", "path": f"/spec/ports/{target.index}/port"}]
-        patch[0]["value"] = number + 8000
+        patch[0]["value"] = _higher(service, number)
         meta = service["metadata"]
         line = f"kubectl -n {meta['namespace']} patch service {meta['name']} --type=json"
         return f"{what} {why} Choose a higher port: {line} -p '{json.dumps(patch)}'"
@@ -207,6 +206,15 @@ def not_available(service: Mapping, address: Address, target: Target, code: int)
         why = "Only Linux gives all of 127.0.0.0/8 to the loopback interface."
         return f"{what} {why} On macOS add the address: sudo ifconfig lo0 alias {ip}"
     return f"{what} The system refused it. See its limits: ulimit -a"
+
+
+def _higher(service: Mapping, number: int) -> int:
+    """A port for an ordinary user: 80 becomes 8080, 443 becomes 8443, unless it has that too."""
+    taken = {port["port"] for port in service["spec"].get("ports") or ()}
+    wanted = number + 8000
+    while wanted in taken:
+        wanted += 1
+    return wanted
 
 
 def not_supported(service: Mapping, port: str) -> str:

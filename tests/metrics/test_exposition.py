@@ -51,6 +51,12 @@ def test_a_container_without_any_memory_has_ended():
     assert ("default", "web-0") not in decode(text, "n", NOW).pods
 
 
+def test_a_node_may_use_nothing_at_all():
+    text = "node_cpu_usage_seconds_total 0 5\nnode_memory_working_set_bytes 0 5\n"
+    assert decode(text, "n", NOW).nodes == {"n": Point(5, 0, 0)}
+    assert decode("node_cpu_usage_seconds_total 0 5\n", "n", NOW).nodes == {}
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -323,7 +323,10 @@ async def test_stop_leaves_no_listener_connection_or_task(client, endpoint):
     )
 
 
-SERVICE = {"metadata": {"name": "web", "namespace": "shop"}}
+SERVICE = {
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {"ports": [{"name": "alt", "port": 8080}, {"name": "http", "port": 80}]},
+}
 
 
 def test_a_port_below_1024_gets_a_line_that_chooses_a_higher_one():
@@ -335,7 +338,7 @@ def test_a_port_below_1024_gets_a_line_that_chooses_a_higher_one():
     command, patch = line.removeprefix("Choose a higher port: ").split(" -p ")
     assert command == "kubectl -n shop patch service web --type=json"
     assert json.loads(patch.strip("'")) == [
-        {"op": "replace", "path": "/spec/ports/1/port", "value": 8080}
+        {"op": "replace", "path": "/spec/ports/1/port", "value": 8081}
     ]
 
 
