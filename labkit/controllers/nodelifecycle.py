@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from labkit.client import ApiError, Client
 from labkit.client.events import NORMAL, WARNING
@@ -42,6 +43,20 @@ class NodeLifecycleSettings:
     large_cluster_size_threshold: int = 50
 
 
+class Heartbeat(NamedTuple):
+    """By what a node shows that it lives."""
+
+    lease: str | None  # renewTime
+    posted: str | None  # the Ready condition's lastHeartbeatTime
+    ready: str | None  # its status
+
+    def is_later_than(self, other: Heartbeat) -> bool:
+        """Whether the node has shown something new; Unknown is our own verdict, and none."""
+        if self[:2] != other[:2]:
+            return True
+        return self.ready != other.ready and self.ready != "Unknown"
+
+
 class NodeLifecycleController(SharingController):
     """Keeps conditions and taints of nodes true to their heartbeats."""
 
@@ -61,7 +76,7 @@ class NodeLifecycleController(SharingController):
         self._leases = self.watch(LEASES, enqueue=False)
         self._pods = self.watch(PODS, enqueue=False)
         self._pods.add_index(BY_NODE, index_by_node)
-        self._heartbeats: dict[str, tuple[tuple, float]] = {}  # what was seen, and when
+        self._heartbeats: dict[str, tuple[Heartbeat, float]] = {}  # what was seen, and since when
         self._was_ready: dict[str, bool] = {}
         self._next_eviction = 0.0  # monotonic seconds
 
@@ -83,21 +98,20 @@ class NodeLifecycleController(SharingController):
 
     def _is_silent(self, node: Mapping) -> bool:
         name, now = node["metadata"]["name"], self.clock.monotonic()
-        lease = self._leases.get(name, LEASE_NAMESPACE)
+        lease = self._leases.get(name, LEASE_NAMESPACE) or {}
         ready = conditions.get(node, "Ready") or {}
-        beat = (
-            (lease or {}).get("spec", {}).get("renewTime"),
+        beat = Heartbeat(
+            (lease.get("spec") or {}).get("renewTime"),
             ready.get("lastHeartbeatTime"),
-            # Our own verdict is no heartbeat.
-            None if _is_unknown(node) else ready.get("lastTransitionTime"),
+            ready.get("status"),
         )
-        known = self._heartbeats.get(name)
-        if known is None or (known[0] != beat and beat != (*known[0][:2], None)):
-            self._heartbeats[name] = beat, now
-            return False
+        known, since = self._heartbeats.get(name, (None, now))
+        if known is None or beat.is_later_than(known):
+            since = now
+        self._heartbeats[name] = beat, since
         settings = self.settings
         grace = settings.node_monitor_grace_period if ready else settings.node_startup_grace_period
-        return now - known[1] > grace
+        return now - since > grace
 
     async def _set_unknown(self, node: Mapping) -> Mapping:
         name = node["metadata"]["name"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -39,10 +41,11 @@ class World:
 
     async def until(self, holds: Callable[[], Awaitable[object]], seconds: float = 10.0) -> object:
         """What `holds()` gives once it is true; an AssertionError if that does not happen."""
-        deadline = self.clock.monotonic() + seconds
+        deadline, pause = self.clock.monotonic() + seconds, 0.005
         while not (last := await holds()):
             assert self.clock.monotonic() < deadline, f"never became true: {holds}"
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.1, 0.2)
         return last
 
     async def settled(self, turns: int = 50) -> None:
@@ -164,7 +167,7 @@ class Kubelets:
                 except ApiError as error:
                     if not error.not_found and not error.conflict:
                         raise
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.01)
 
     async def _look(self, pod: dict) -> None:
         meta = pod["metadata"]
@@ -177,8 +180,8 @@ class Kubelets:
             await self.world.run_pod(pod)
 
 
-@pytest_asyncio.fixture
-async def world():
+@asynccontextmanager
+async def new_world():
     clock = LoopClock(EPOCH)
     server = APIServer(MemoryStore(), clock, service_cidr="127.96.0.0/16")
     await server.start()
@@ -186,11 +189,42 @@ async def world():
     await server.stop()
 
 
-@pytest_asyncio.fixture
-async def kubelets(world: World):
+@asynccontextmanager
+async def kubelets_of(world: World):
     kubelets = Kubelets(world)
     yield kubelets
     await kubelets.stop()
+
+
+@asynccontextmanager
+async def run(*controllers):
+    for controller in controllers:
+        await controller.start()
+    yield controllers
+    for controller in reversed(controllers):
+        await controller.stop()
+
+
+@pytest.fixture
+def virtual():
+    """Builds a world whose time is virtual, in a test marked looptime.
+
+    Time is virtual in the test's body only: worlds, controllers and kubelets are made there, with
+    `virtual.world()`, `virtual.kubelets(world)` and `virtual.run(controllers)`.
+    """
+    return SimpleNamespace(world=new_world, kubelets=kubelets_of, run=run)
+
+
+@pytest_asyncio.fixture
+async def world():
+    async with new_world() as world:
+        yield world
+
+
+@pytest_asyncio.fixture
+async def kubelets(world: World):
+    async with kubelets_of(world) as kubelets:
+        yield kubelets
 
 
 @pytest_asyncio.fixture

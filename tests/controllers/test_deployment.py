@@ -9,6 +9,7 @@ from labkit.controllers.informers import InformerFactory
 from labkit.controllers.replicaset import ReplicaSetController
 from labkit.controllers.revisions import DESIRED, MOST, REVISION, REVISION_HISTORY
 from labkit.kube import conditions
+from labkit.kube.names import pod_template_hash
 from labkit.kube.objects import controller_of
 from labkit.kube.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 
@@ -60,14 +61,14 @@ class Shop:
 
         return await self.world.until(holds)
 
-    async def reason(self, kind, reason):
+    async def reason(self, kind, reason, seconds=10.0):
         """The condition of that type once it has that reason."""
 
         async def holds():
             condition = conditions.get(await self.deployment(), kind) or {}
             return condition.get("reason") == reason and condition
 
-        return await self.world.until(holds)
+        return await self.world.until(holds, seconds)
 
     async def images(self):
         pods = await self.world.pods()
@@ -141,25 +142,24 @@ async def test_a_rollout_whose_pods_never_get_ready_stops_and_the_old_pods_serve
 
 
 @pytest.mark.looptime
-async def test_a_rollout_that_stands_still_exceeds_its_deadline(world, shop, kubelets):
-    await world.deployment(replicas=2, progressDeadlineSeconds=60)
-    await shop.complete()
-    kubelets.hold = lambda pod: True
-    await shop.set_image("broken")
-    await shop.reason("Progressing", "ReplicaSetUpdated")
-    start = world.clock.now()
-
-    async def exceeded():
-        condition = conditions.get(await shop.deployment(), "Progressing")
-        return condition["reason"] == "ProgressDeadlineExceeded" and condition
-
-    condition = await world.until(exceeded, 120)
-    assert condition["status"] == "False"
-    assert condition["message"].endswith("has timed out progressing.")
-    assert 59 <= world.clock.now() - start <= 63
-    kubelets.hold = lambda pod: False
-    await shop.complete()
-    assert (await shop.reason("Progressing", "NewReplicaSetAvailable"))["status"] == "True"
+async def test_a_rollout_that_stands_still_exceeds_its_deadline(virtual):
+    async with virtual.world() as world, virtual.kubelets(world) as kubelets:
+        sets = ReplicaSetController(world.client, world.clock)
+        async with virtual.run(sets, DeploymentController(world.client, world.clock)):
+            shop = Shop(world)
+            await world.deployment(replicas=2, progressDeadlineSeconds=60)
+            await shop.complete()
+            kubelets.hold = lambda pod: True
+            await shop.set_image("broken")
+            await shop.reason("Progressing", "ReplicaSetUpdated")
+            start = world.clock.now()
+            condition = await shop.reason("Progressing", "ProgressDeadlineExceeded", 120)
+            assert condition["status"] == "False"
+            assert condition["message"].endswith("has timed out progressing.")
+            assert 59 <= world.clock.now() - start <= 63
+            kubelets.hold = lambda pod: False
+            await shop.complete()
+            assert (await shop.reason("Progressing", "NewReplicaSetAvailable"))["status"] == "True"
 
 
 async def test_undo_takes_the_old_replica_set_and_renumbers_it(world, shop):
@@ -282,8 +282,6 @@ async def test_a_matching_replica_set_without_owner_is_adopted(world, shop, temp
 async def test_a_name_that_is_taken_counts_as_a_hash_collision(world, shop, template):
     await world.deployment(replicas=1, paused=True)
     deployment = await shop.deployment()
-    from labkit.kube.names import pod_template_hash
-
     name = f"web-{pod_template_hash(deployment['spec']['template'], 0)}"
     labels = {"app": "other"}
     await world.replica_set(

@@ -136,26 +136,23 @@ async def test_the_status_counts_its_pods(world, running, kubelets):
 
 
 @pytest.mark.looptime
-async def test_a_pod_is_available_only_after_min_ready_seconds(world, running):
-    await running(ReplicaSetController(world.client, world.clock))
-    await world.replica_set(replicas=1, minReadySeconds=30)
-    (pod,) = await has(world, 1)
-    start = world.clock.now()
-    await world.run_pod(pod)
+async def test_a_pod_is_available_only_after_min_ready_seconds(virtual):
+    async with virtual.world() as world:
+        controller = ReplicaSetController(world.client, world.clock)
+        async with virtual.run(controller):
+            await world.replica_set(replicas=1, minReadySeconds=30)
+            (pod,) = await has(world, 1)
+            start = world.clock.now()
+            await world.run_pod(pod)
 
-    async def status():
-        return (await world.find(REPLICA_SETS, "web"))["status"]
+            async def count(field):
+                status = (await world.find(REPLICA_SETS, "web"))["status"]
+                return status.get(field) == 1
 
-    async def available():
-        return (await status()).get("availableReplicas") == 1
-
-    async def ready():
-        return (await status()).get("readyReplicas") == 1
-
-    await world.until(ready)
-    assert not await available()
-    await world.until(available, 60)
-    assert 29 <= world.clock.now() - start <= 32
+            await world.until(lambda: count("readyReplicas"))
+            assert not await count("availableReplicas")
+            await world.until(lambda: count("availableReplicas"), 60)
+            assert 29 <= world.clock.now() - start <= 32
 
 
 class Late(SharedInformer):

@@ -26,11 +26,12 @@ def a_slice(name, *numbers, group=HTTP):
 
 
 def names(found):
-    return [
-        ([len(each) for _, each in found.create]),
-        {s["metadata"]["name"]: [int(e["targetRef"]["uid"]) for e in each] for s, each in found.update},
-        [s["metadata"]["name"] for s in found.delete],
-    ]  # fmt: skip
+    updates = {
+        slice_["metadata"]["name"]: [int(each["targetRef"]["uid"]) for each in content]
+        for slice_, content in found.update
+    }
+    created = [len(content) for _, content in found.create]
+    return [created, updates, [slice_["metadata"]["name"] for slice_ in found.delete]]
 
 
 @pytest.mark.parametrize(
