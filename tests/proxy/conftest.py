@@ -8,6 +8,7 @@ import uvloop
 from tests.proxy.loopback import Endpoint, free_port, fresh_ip
 
 
+@pytest.hookimpl(optionalhook=True)  # before pytest-asyncio 1.4 all run on the default loop
 def pytest_asyncio_loop_factories(config, item):
     """What handles sockets directly is tested on both event loops that labkit runs on."""
     if item.path.name == "test_forward.py":
