@@ -219,6 +219,7 @@ def down(name: str, *, delete: bool = False) -> list[str]:
     else:
         _stop_daemon(directory, pid)
         said.append(f"The cluster {name} is down: all of its processes have ended.")
+    directory.sweep()
     if delete:
         directory.delete()
         said.append(f"Deleted {directory.root}.")

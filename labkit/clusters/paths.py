@@ -132,11 +132,17 @@ class ClusterDir:
         fresh.write_text(json.dumps(description, indent=2) + "\n")
         fresh.replace(self.description)
 
-    def delete(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self.root, ignore_errors=True)
+    def sweep(self) -> None:
+        """Remove what only a running cluster needs: the engine's files and its socket."""
+        shutil.rmtree(self.engine, ignore_errors=True)
+        self.docker_socket.unlink(missing_ok=True)
         if self.docker_socket.parent != self.root:
             shutil.rmtree(self.docker_socket.parent, ignore_errors=True)
+
+    def delete(self) -> None:
+        """Remove everything."""
+        self.sweep()
+        shutil.rmtree(self.root, ignore_errors=True)
 
 
 def all_clusters() -> list[ClusterDir]:
