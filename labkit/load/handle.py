@@ -105,7 +105,8 @@ class Load:
         process = self._process
         if process is None:
             return
-        self._stopped = self._stopped or self.running
+        # Not `running`: a worker that has said everything may take a moment more to end.
+        self._stopped = self._stopped or not self._over
         try:
             process.stdin.close()  # the worker takes it as the word to end
             process.wait(_GRACE)
