@@ -189,8 +189,8 @@ async def test_scale_reads_and_sets_replicas(client):
     change = {"spec": {"replicas": 1}}
     await client.patch(DEPLOYMENTS, "web", change, "default", subresource="scale")
     assert (await client.get(DEPLOYMENTS, "web", "default"))["spec"]["replicas"] == 1
+    change = {"spec": {"replicas": -1}}
     with pytest.raises(ApiError, match=r"spec.replicas: Invalid value: -1: must be greater than"):
-        change = {"spec": {"replicas": -1}}
         await client.patch(DEPLOYMENTS, "web", change, "default", subresource="scale")
 
 

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from labkit.apiserver.request import Request
 from labkit.client import ApiError
 from labkit.kube.resources import (
     CONFIG_MAPS,
@@ -14,6 +15,7 @@ from labkit.kube.resources import (
     SERVICES,
 )
 from tests.apiserver import manifests
+from tests.apiserver.conftest import ADMIN
 
 
 def bent(obj: dict, path: str, value: object) -> dict:
@@ -22,10 +24,7 @@ def bent(obj: dict, path: str, value: object) -> dict:
     target: object = obj
     *parents, last = path.split(".")
     for part in parents:
-        if isinstance(target, list):
-            target = target[int(part)]
-        else:
-            target = target.setdefault(part, {})
+        target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
     if value is None:
         del target[last]
     else:
@@ -288,9 +287,6 @@ async def test_strict_validation_refuses_unknown_fields(client):
 
 
 async def test_without_strictness_unknown_fields_are_dropped_with_a_warning(api):
-    from labkit.apiserver.request import Request
-    from tests.apiserver.conftest import ADMIN
-
     obj = bent(DEPLOYMENT, "spec.replica", 3)
     path = DEPLOYMENTS.path("default")
     result = await api.handle(Request("POST", path, ADMIN, {}, copy.deepcopy(obj)))
@@ -313,7 +309,9 @@ async def test_a_wrong_type_is_a_bad_request(client):
 
 async def test_a_patch_that_makes_no_object_is_invalid(client):
     await client.create(DEPLOYMENTS, DEPLOYMENT)
-    with pytest.raises(ApiError, match="patch: Invalid value: .*cannot unmarshal string") as caught:
+    with pytest.raises(
+        ApiError, match=r"patch: Invalid value: .*cannot unmarshal string"
+    ) as caught:
         await client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": "x"}}, "default")
     assert caught.value.code == 422
 
@@ -365,12 +363,10 @@ async def test_what_is_immutable_cannot_be_changed(client, resource, obj, path, 
 
 async def test_a_pods_image_and_new_tolerations_may_change(client):
     await client.create(PODS, POD)
-    change = {
-        "spec": {
-            "containers": [{"name": "main", "image": "web:2"}],
-            "tolerations": [{"key": "lab", "operator": "Exists"}],
-        }
-    }
-    found = await client.patch(PODS, "web", change, "default", kind="strategic")
+    operations = [
+        {"op": "replace", "path": "/spec/containers/0/image", "value": "web:2"},
+        {"op": "add", "path": "/spec/tolerations/-", "value": {"operator": "Exists"}},
+    ]
+    found = await client.patch(PODS, "web", operations, "default", kind="json")
     assert found["spec"]["containers"][0]["image"] == "web:2"
     assert found["metadata"]["generation"] == 2

@@ -3,9 +3,15 @@
 import asyncio
 import copy
 
+import orjson
 import pytest
 
-from labkit.client import ApiError
+from labkit.apiserver.core import APIServer
+from labkit.apiserver.registry import HPA_V1
+from labkit.apiserver.request import Request
+from labkit.apiserver.store import MemoryStore
+from labkit.client import ApiError, Client
+from labkit.clock import Clock
 from labkit.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -16,6 +22,7 @@ from labkit.kube.resources import (
     PODS,
     SERVICES,
 )
+from tests.apiserver.conftest import ADMIN
 from tests.apiserver.manifests import config_map, deployment, hpa, pod, service
 
 
@@ -83,7 +90,11 @@ REFUSED = {
     ),
     "create in all namespaces": (
         lambda c: c.transport.request("POST", "/api/v1/pods", body=pod()),
-        (405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
+        (
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        ),
     ),
     "an unknown field selector": (
         lambda c: c.list(PODS, field_selector="spec.image=x"),
@@ -237,6 +248,12 @@ async def test_lists_are_in_key_order_and_narrowed_by_selectors(client):
     assert await names(field_selector="spec.nodeName!=,status.phase=Pending") == []
 
 
+async def test_a_lists_json_is_joined_from_that_of_its_items(client, api):
+    for params in ({}, {"limit": "1"}, {"labelSelector": "a=b"}):
+        result = await api.handle(Request("GET", NAMESPACES.path(), ADMIN, params))
+        assert orjson.loads(result.body.json) == result.body.obj
+
+
 async def test_pages_of_one_list_show_one_revision(client):
     for number in range(5):
         await client.create(CONFIG_MAPS, config_map(f"c{number}", n="old"))
@@ -256,8 +273,6 @@ async def test_pages_of_one_list_show_one_revision(client):
 
 
 async def test_autoscalers_are_the_same_in_both_versions(client):
-    from labkit.apiserver.registry import HPA_V1
-
     old = {
         "metadata": {"name": "web", "namespace": "default"},
         "spec": {
@@ -341,12 +356,6 @@ async def test_a_headless_service_has_no_address(client):
 
 
 async def test_node_ports_that_the_machine_has_given_away_are_not_handed_out():
-    from labkit.apiserver.core import APIServer
-    from labkit.apiserver.store import MemoryStore
-    from labkit.client import Client
-    from labkit.clock import Clock
-    from tests.apiserver.conftest import ADMIN
-
     server = APIServer(
         MemoryStore(),
         Clock(),
