@@ -1,7 +1,8 @@
 """`pods/log`: a Pod's log, read through the kubelet of its node.
 
 The API server keeps no logs.  It finds the Pod, its container and its node, asks that node's
-kubelet as a client with a certificate of its own, and passes the bytes on as they come.
+kubelet as a client with a certificate of its own, and passes on what it says, complaints too
+(`container "x" in pod "y" is waiting to start: ...` is the kubelet's).
 
 Source: k8s.io/kubernetes pkg/registry/core/pod (LogLocation, validateContainer) and
 pkg/kubelet/client.
@@ -33,10 +34,6 @@ _PASSED_ON = (
 _CONNECT_TIMEOUT = 10.0
 _MAX_ERROR = 16 * 1024  # bytes of a kubelet's explanation
 _CONTAINER_FIELDS = ("containers", "initContainers", "ephemeralContainers")
-_WAITING_WORDS = {
-    "ErrImagePull": "image can't be pulled",
-    "ImagePullBackOff": "trying and failing to pull image",
-}
 
 
 def log_request(method: str, path: str) -> tuple[str, str] | None:
@@ -72,21 +69,6 @@ def _words(names: list[str]) -> str:
     return f"[{' '.join(names)}]"
 
 
-def not_started(pod: Mapping, container: str) -> str:
-    """Why the container has no log yet, in the kubelet's words; empty if it may have one."""
-    statuses_of = pod.get("status") or {}
-    for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
-        for status in statuses_of.get(field) or ():
-            waiting = (status.get("state") or {}).get("waiting")
-            ended_before = (status.get("lastState") or {}).get("terminated")
-            if status["name"] == container and waiting is not None and not ended_before:
-                reason = waiting.get("reason", "")
-                why = _WAITING_WORDS.get(reason, reason)
-                name = pod["metadata"]["name"]
-                return f'container "{container}" in pod "{name}" is waiting to start: {why}'
-    return ""
-
-
 def kubelet_address(node: Mapping) -> str:
     """`https://address:port` of a node's kubelet.  Raises ApiError 500 for a node without one."""
     status = node.get("status") or {}
@@ -116,8 +98,6 @@ class KubeletLogs:
             # Upstream too answers an empty log for a Pod that no kubelet knows.
             yield _nothing()
             return
-        if params.get("previous") != "true" and (why := not_started(pod, container)):
-            raise statuses.bad_request(why)
         node = await self._get(NODES.path(None, pod["spec"]["nodeName"]), user)
         url = f"{kubelet_address(node)}/containerLogs/{namespace}/{name}/{container}"
         passed = {key: params[key] for key in _PASSED_ON if params.get(key)}

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import orjson
 
-from labkit.apiserver import discovery, openapi, statuses
+from labkit.apiserver import discovery, openapi, openapi_protobuf, statuses
 from labkit.apiserver.discovery import Served
 from labkit.apiserver.negotiation import not_acceptable, parse_media_type
 from labkit.apiserver.registry import REGISTRATIONS, Registration
@@ -145,6 +145,10 @@ class Pages:
         raise statuses.no_such_path()
 
     async def _openapi_v2(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        if openapi_protobuf.ASKED_FOR in headers.get("Accept", ""):
+            document = openapi_protobuf.document(REGISTRATIONS)
+            answer = {"Content-Type": openapi_protobuf.MEDIA_TYPE, "Vary": "Accept"}
+            return Page(document, answer)
         _accept_json(headers)
         document = await self._document("v2", openapi.document_v2, list(REGISTRATIONS))
         return Page(document, {"Content-Type": JSON, "Vary": "Accept"})

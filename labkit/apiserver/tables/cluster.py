@@ -81,9 +81,12 @@ def _lease(obj: Mapping, now: float) -> list:
 
 
 def _event(obj: Mapping, now: float) -> list:
-    series, about = obj.get("series") or {}, obj["involvedObject"]
-    first = format.since(obj.get("firstTimestamp") or obj.get("eventTime"), now)
-    last = format.since(obj["lastTimestamp"], now) if obj.get("lastTimestamp") else first
+    """Of either group: events.k8s.io has the same under other names."""
+    series, about = obj.get("series") or {}, obj.get("involvedObject") or obj["regarding"]
+    started = obj.get("firstTimestamp") or obj.get("deprecatedFirstTimestamp")
+    ended = obj.get("lastTimestamp") or obj.get("deprecatedLastTimestamp")
+    first = format.since(started or obj.get("eventTime"), now)
+    last = format.since(ended, now) if ended else first
     if series:
         last = format.since(series.get("lastObservedTime"), now)
     kind = about.get("kind", "").lower()
@@ -94,16 +97,17 @@ def _event(obj: Mapping, now: float) -> list:
         f"{kind}/{about['name']}" if about.get("name") else kind,
         about.get("fieldPath", ""),
         _source(obj),
-        obj.get("message", "").strip(),
+        (obj.get("message") or obj.get("note") or "").strip(),
         first,
-        series["count"] if series else obj.get("count") or 1,
+        series["count"] if series else obj.get("count") or obj.get("deprecatedCount") or 1,
         obj["metadata"]["name"],
     ]
 
 
 def _source(obj: Mapping) -> str:
-    source = obj.get("source") or {}
-    component = source.get("component") or obj.get("reportingComponent") or ""
+    source = obj.get("source") or obj.get("deprecatedSource") or {}
+    reporting = obj.get("reportingComponent") or obj.get("reportingController") or ""
+    component = source.get("component") or reporting
     host = source.get("host") or obj.get("reportingInstance") or ""
     return f"{component}, {host}" if host else component
 

@@ -32,6 +32,7 @@ _PRINTERS = {
     ("autoscaling", "Scale"): workloads.SCALE,
     ("autoscaling", "HorizontalPodAutoscaler"): workloads.HORIZONTAL_POD_AUTOSCALER,
     ("discovery.k8s.io", "EndpointSlice"): network.ENDPOINT_SLICE,
+    ("events.k8s.io", "Event"): cluster.EVENT,
     ("coordination.k8s.io", "Lease"): cluster.LEASE,
     ("apiregistration.k8s.io", "APIService"): cluster.API_SERVICE,
     ("metrics.k8s.io", "NodeMetrics"): cluster.NODE_METRICS,

@@ -55,12 +55,25 @@ def _autoscaler(obj: Mapping, now: float) -> list:
     return [
         obj["metadata"]["name"],
         f"{target['kind']}/{target['name']}",
-        hpa_targets(spec.get("metrics") or [], status.get("currentMetrics") or []),
+        hpa_targets(*_metrics(spec, status)),
         UNSET if least is None else str(least),
         spec["maxReplicas"],
         status.get("currentReplicas", 0),
         format.age(obj, now),
     ]
+
+
+def _metrics(spec: Mapping, status: Mapping) -> tuple[list, list]:
+    """Specs and statuses of metrics; autoscaling/v1 knows only CPU, in fields of its own."""
+    goal = spec.get("targetCPUUtilizationPercentage")
+    if goal is None:
+        return spec.get("metrics") or [], status.get("currentMetrics") or []
+    current = {"averageUtilization": status.get("currentCPUUtilizationPercentage")}
+    target = {"averageUtilization": goal}
+    return (
+        [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        [{"type": "Resource", "resource": {"name": "cpu", "current": current}}],
+    )
 
 
 def hpa_targets(specs: list[Mapping], currents: list[Mapping]) -> str:

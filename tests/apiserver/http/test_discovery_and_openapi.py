@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.apiserver import openapi
+from labkit.apiserver import openapi, openapi_protobuf
 from labkit.apiserver.registry import REGISTRATIONS
 from labkit.client import ApiError
 
@@ -118,6 +118,14 @@ async def test_openapi_v2_has_everything_in_one_document(http):
     known = {f"#/definitions/{name}" for name in document["definitions"]}
     assert set(references(document)) <= known
     assert "io.k8s.api.core.v1.Pod" in document["definitions"]
+
+
+async def test_openapi_v2_in_protobuf_is_for_old_kubectls(http):
+    answer = await http.get("/openapi/v2", headers={"Accept": openapi_protobuf.ASKED_FOR})
+    assert answer.headers["Content-Type"] == openapi_protobuf.MEDIA_TYPE
+    document = await answer.read()
+    assert document.count(b"fieldValidation") == len(REGISTRATIONS)
+    assert b'{"group":"apps","version":"v1","kind":"Deployment"}' in document
 
 
 def test_schemas_are_openapi_again():

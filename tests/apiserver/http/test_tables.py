@@ -287,6 +287,23 @@ OTHERS = {
         ["10s", "Normal", "Pulled", "pod/web", "spec.containers{app}", "kubelet, lab-worker",
          "done", "5m", 3, "x"],
     ),
+    "event of the newer group": (
+        {
+            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": meta(),
+            "type": "Warning", "reason": "Failed", "note": "no", "eventTime": CREATED,
+            "regarding": {"kind": "Pod", "name": "web"}, "reportingController": "scheduler",
+        },
+        ["5m", "Warning", "Failed", "pod/web", "", "scheduler", "no", "5m", 1, "x"],
+    ),
+    "autoscaler of version 1": (
+        {
+            "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": meta(),
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 1,
+                     "maxReplicas": 5, "targetCPUUtilizationPercentage": 30},
+            "status": {"currentCPUUtilizationPercentage": 12, "currentReplicas": 2},
+        },
+        ["x", "Deployment/web", "cpu: 12%/30%", "1", 5, 2, "5m"],
+    ),
     "secret": (
         {"apiVersion": "v1", "kind": "Secret", "metadata": meta(), "type": "Opaque",
          "data": {"a": "", "b": ""}},
