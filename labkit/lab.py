@@ -129,7 +129,7 @@ class Lab:
         self._owned = names or self._owned
         gone = [name for name in self._owned if self._portal.run(self._delete(name))]
         for name in gone:
-            self._until(name, lambda seen: not seen, "gone", timeout=60)
+            self._until(name, lambda seen: not seen, "is gone", timeout=60)
         print(f"Deleted {', '.join(gone)}." if gone else "Nothing to delete.")
 
     def get(self, name: str) -> dict:
@@ -145,21 +145,23 @@ class Lab:
     ) -> None:
         """Wait until `kind/name` has `condition`: a condition's type, or a function of the object.
 
-        The object may not exist yet.  Raises WaitTimeout with the state last seen.
+        The object, or the part of it that the function looks at, may not exist yet.  Raises
+        WaitTimeout with the state last seen.
         """
         begun = time.monotonic()
         if callable(condition):
-            self._until(name, lambda seen: seen and condition(seen), "as asked", timeout)
-            print(f"{name} is as asked after {time.monotonic() - begun:.1f} s.")
+            goal, meets = "meets the condition", _tolerant(condition)
         else:
-            self._until(name, lambda seen: conditions.is_true(seen, condition), condition, timeout)
-            print(f"{name} is {condition} after {time.monotonic() - begun:.1f} s.")
+            goal, meets = f"is {condition}", lambda seen: conditions.is_true(seen, condition)
+        self._until(name, meets, goal, timeout)
+        seconds = time.monotonic() - begun
+        print(f"{name} {goal}" + (f" after {seconds:.1f} s." if seconds >= 0.05 else "."))
 
     def _until(self, name: str, meets: Callable[[dict], object], goal: str, timeout: float) -> None:
         last = self._portal.run(self._watch(name, meets, timeout))
         if not meets(last):
             fix = f"Look closer: !kubectl describe {name}"
-            raise WaitTimeout(f"{name} to be {goal}", timeout, _state(last), fix)
+            raise WaitTimeout(f"the moment when {name} {goal}", timeout, _state(last), fix)
 
     async def _watch(self, name: str, meets: Callable[[dict], object], timeout: float) -> dict:
         """The object's state that `meets`, or the last one before `timeout`; {} for none."""
@@ -272,6 +274,18 @@ def _ensure(name: str, nodes: int | None, flags: Mapping[str, str]) -> manage.Cl
     after = "" if verb == "was up already" else f" after {time.monotonic() - begun:.1f} s"
     print(f"The cluster {name} {verb}{after}.")
     return cluster
+
+
+def _tolerant(condition: Callable[[dict], object]) -> Callable[[dict], bool]:
+    """`condition`, for an object that grows: a field that is not there yet means "not yet"."""
+
+    def meets(seen: dict) -> bool:
+        try:
+            return bool(seen and condition(seen))
+        except (KeyError, IndexError, TypeError):
+            return False
+
+    return meets
 
 
 def _parse(name: str) -> tuple[resources.Resource, str]:

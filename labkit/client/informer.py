@@ -148,7 +148,10 @@ class Informer:
         else:
             self.store[key] = new
         for handler in self._handlers:
-            handler(old, new)
+            try:
+                handler(old, new)
+            except Exception:  # one handler's bug must not end the cache that others rely on
+                log.exception("handler failed resource=%s key=%s", self.resource.name, key)
 
     def _reindex(self, key: str, old: Mapping | None, new: Mapping | None) -> None:
         for name, function in self._index_functions.items():

@@ -27,10 +27,10 @@ from labkit.clusters.pki import CertificateAuthority
 from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
 from labkit.engine import Engine
 from labkit.kube import conditions
-from labkit.kube.resources import NODES, SERVICE_ACCOUNTS, SERVICES
+from labkit.kube.resources import ENDPOINT_SLICES, NODES, SERVICE_ACCOUNTS, SERVICES
 from labkit.kubelet import Kubelet
 from labkit.metrics import MetricsServer
-from labkit.proxy import ClusterDNS, ServiceProxy, kube_dns_service
+from labkit.proxy import ClusterDNS, ServiceProxy, kube_dns_endpoint_slice, kube_dns_service
 from labkit.scheduler import Scheduler
 
 _POLL = 0.01
@@ -141,9 +141,11 @@ class EmbeddedCluster:
             self._own(engine),
             self._own(dns),
         )
-        await self._ensure_dns_service(self._client(api, "system:coredns", _MASTERS), dns.port)
+        await self._publish_dns(self._client(api, "system:coredns", _MASTERS), dns.port)
+        await self._remove_other_nodes(self._client(api, "labkit", _MASTERS))
         kubelets = [self._kubelet(api, authority, index, dns.port) for index in self._indexes()]
-        await asyncio.gather(*(self._own(part) for part in (proxy, metrics, *kubelets)))
+        await asyncio.gather(*(self._own(part) for part in (proxy, *kubelets)))
+        await self._own(metrics)  # after the kubelets, so that its first round finds them
 
     def _controllers(self, api: APIServer, authority: CertificateAuthority) -> ControllerManager:
         chosen = {key: value for key, value in self.settings.items() if key != "metric_resolution"}
@@ -175,13 +177,26 @@ class EmbeddedCluster:
     def _client(self, api: APIServer, user: str, *groups: str) -> Client:
         return Client(api.transport(User(user, groups)))
 
-    async def _ensure_dns_service(self, client: Client, port: int) -> None:
+    async def _publish_dns(self, client: Client, port: int) -> None:
+        """The Service `kube-dns` and its endpoint, with the port that DNS got this time."""
         service = kube_dns_service(self.addresses.dns, port)
-        try:
-            await client.create(SERVICES, service, "kube-system")
-        except ApiError as error:
-            if not error.already_exists:
-                raise
+        endpoints = kube_dns_endpoint_slice(self.addresses.dns, port)
+        for resource, obj, changing in (
+            (SERVICES, service, {"spec": {"ports": service["spec"]["ports"]}}),
+            (ENDPOINT_SLICES, endpoints, {"ports": endpoints["ports"]}),
+        ):
+            try:
+                await client.create(resource, obj)
+            except ApiError as error:
+                if not error.already_exists:
+                    raise
+                await client.patch(resource, "kube-dns", changing, "kube-system")
+
+    async def _remove_other_nodes(self, client: Client) -> None:
+        """A cluster that comes back smaller has lost these nodes for good."""
+        for node in (await client.list(NODES))["items"]:
+            if node["metadata"]["name"] not in self.nodes:
+                await client.delete(NODES, node["metadata"]["name"])
 
     async def _until_ready(self, client: Client) -> None:
         while not await self._is_ready(client):
