@@ -228,6 +228,7 @@ class Kubelet:
                 async for event in self._runtime.events():
                     if relisting is None:
                         # Connected: from now on no event is lost, so a list now completes it.
+                        await self._node.engine_connected()
                         await self._relist()
                         self._pods_known()
                         relisting = self._spawn(self._keep_relisting())

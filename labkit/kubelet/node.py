@@ -134,6 +134,12 @@ class NodeAgent:
         await self._prepare_network(node)
         await self._write(node)
 
+    async def engine_connected(self) -> None:
+        """The engine was reached (again): it may be a new one, without the Pods' network."""
+        self.network_error = self.network_error or f"{_NO_NETWORK}the engine was restarted"
+        if self.node:
+            await self._prepare_network(self.node)
+
     async def _prepare_network(self, node: Mapping) -> None:
         cidr = node["spec"].get("podCIDR")
         if not cidr or not self.network_error:
@@ -145,6 +151,7 @@ class NodeAgent:
             log.warning("no network for Pods node=%s error=%s", self._name, error)
             return
         self.network_error = ""
+        self._queue.add(self._name)
         self._on_network()
 
     async def _status(self, old: Mapping) -> dict:

@@ -13,7 +13,6 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -227,34 +226,45 @@ async def client(clock: SteppedClock) -> AsyncIterator[Client]:
     await server.stop()
 
 
-@asynccontextmanager
-async def running_engine(clock: Clock, directory: Path | None = None) -> AsyncIterator[Engine]:
-    """An embedded engine."""
-    # A unix socket's path must be short.
-    directory = directory or Path(tempfile.mkdtemp(prefix="labkit-"))
-    async with Engine(directory / "engine", directory / "engine.sock", clock) as engine:
-        yield engine
-    shutil.rmtree(directory, ignore_errors=True)
+class EmbeddedLab(Lab):
+    """A Lab with an embedded engine of its own."""
+
+    engine: Engine
+
+    @classmethod
+    async def start(cls, client: Client, clock: SteppedClock, directory: Path) -> EmbeddedLab:
+        # A unix socket's path must be short.
+        place = Path(tempfile.mkdtemp(prefix="labkit-"))
+        lab = cls(client, clock, f"unix://{place / 'engine.sock'}", directory, "127.249.1.0/24")
+        lab.engine = Engine(place / "engine", place / "engine.sock", clock)
+        await lab.engine.start()
+        return lab
+
+    async def restart_engine(self) -> None:
+        """A new engine in the place of the stopped one."""
+        self.engine = Engine(self.engine.state_dir, self.engine.socket_path, self.clock)
+        await self.engine.start()
+
+    async def clean(self) -> None:
+        await super().clean()
+        await self.engine.stop()
+        shutil.rmtree(self.engine.state_dir.parent, ignore_errors=True)
 
 
 @pytest.fixture
 async def embedded(client: Client, clock: SteppedClock, tmp_path: Path):
     """A Lab on the embedded engine, whose time a test may set forward."""
-    async with running_engine(clock) as engine:
-        lab = Lab(client, clock, f"unix://{engine.socket_path}", tmp_path, "127.249.1.0/24")
-        yield lab
-        await lab.clean()
+    lab = await EmbeddedLab.start(client, clock, tmp_path)
+    yield lab
+    await lab.clean()
 
 
 @pytest.fixture(params=["embedded", "dockerd"])
 async def lab(request: pytest.FixtureRequest, client: Client, clock: SteppedClock, tmp_path: Path):
     """A Lab on either engine."""
-    async with AsyncExitStack() as stack:
-        if request.param == "embedded":
-            engine = await stack.enter_async_context(running_engine(clock))
-            url, cidr = f"unix://{engine.socket_path}", "127.249.1.0/24"
-        else:
-            url, cidr = request.getfixturevalue("dockerd"), "172.29.77.0/24"
-        lab = Lab(client, clock, url, tmp_path, cidr)
-        yield lab
-        await lab.clean()
+    if request.param == "embedded":
+        lab = await EmbeddedLab.start(client, clock, tmp_path)
+    else:
+        lab = Lab(client, clock, request.getfixturevalue("dockerd"), tmp_path, "172.29.77.0/24")
+    yield lab
+    await lab.clean()

@@ -8,11 +8,11 @@ from labkit.client import Client
 from labkit.kube.resources import PODS
 from tests.kubelet.conftest import (
     RUNS_ON,
+    EmbeddedLab,
     Lab,
     condition,
     container,
     is_ready,
-    running_engine,
     shell,
 )
 
@@ -141,27 +141,27 @@ async def test_a_sandbox_that_dies_is_replaced_with_all_its_containers(lab: Lab)
     assert pod["status"]["podIPs"][0]["ip"] == pod["status"]["podIP"]
 
 
-async def test_pods_are_made_again_when_the_engine_lost_them(embedded: Lab, tmp_path, clock):
-    async with running_engine(clock) as engine:
-        embedded.docker_url = f"unix://{engine.socket_path}"
-        place = engine.socket_path.parent
-        await embedded.kubelet()
-        await embedded.create({"containers": [shell(RUNS_ON)]})
-        await embedded.until(is_ready)
-        await engine.stop()
-        embedded.clock.step(10)
-        node_ready = "not yet"
-        while node_ready != "False":
-            node_ready = condition(await embedded.node_object(), "Ready")
-            embedded.clock.step(1)
-            await embedded.until(lambda _: True)
-        async with running_engine(clock, place):
-            embedded.clock.step(10)
-            pod = await embedded.until(
-                lambda pod: container(pod)["restartCount"] == 1 and is_ready(pod)
-            )
-            await embedded.clean()
+async def test_pods_are_made_again_when_the_engine_lost_them(embedded: EmbeddedLab, clock):
+    await embedded.kubelet()
+    await embedded.create({"containers": [shell(RUNS_ON)]})
+    await embedded.until(is_ready)
+    await embedded.engine.stop()
+
+    async def node_is_ready() -> bool:
+        clock.step(1)
+        return condition(await embedded.node_object(), "Ready") == "True"
+
+    await embedded.settle(node_is_ready)
+    await embedded.restart_engine()
+    clock.step(10)
+    pod = await embedded.until(lambda pod: container(pod)["restartCount"] == 1 and is_ready(pod))
     assert container(pod)["lastState"]["terminated"]["exitCode"] == 137
+    clock.step(10)
+
+    async def node_is_not_ready() -> bool:
+        return condition(await embedded.node_object(), "Ready") != "True"
+
+    await embedded.settle(node_is_not_ready)
 
 
 async def test_the_kubelet_goes_on_without_the_api_server(embedded: Lab):

@@ -86,8 +86,7 @@ async def test_a_pod_is_ready_when_its_probe_passes_and_no_longer_when_it_fails(
     app.status = 503
     await embedded.create({"containers": [shell(RUNS_ON, readinessProbe=app.probe())]})
     pod = await embedded.until(lambda pod: container(pod)["state"].get("running"))
-    while not app.requests:
-        await asyncio.sleep(0.01)
+    await embedded.until(lambda _: app.requests)
     assert not is_ready(pod)
     app.status = 200
     embedded.clock.step(1)
