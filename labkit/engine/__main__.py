@@ -13,6 +13,8 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from labkit.clock import Clock
 from labkit.engine import Engine
 from labkit.errors import LabkitError
@@ -36,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     try:
-        asyncio.run(serve(options.state_dir, options.socket))
+        uvloop.run(serve(options.state_dir, options.socket))
     except LabkitError as error:
         sys.exit(str(error))
 

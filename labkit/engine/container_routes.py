@@ -216,11 +216,13 @@ async def exec_start(request: web.Request) -> web.StreamResponse:
     runtime = request.app[RUNTIME]
     found = runtime.find_exec(request.match_info["id"])
     detach = (await body_of(request)).get("Detach", False)
-    await runtime.complete(execs.start(runtime, found))
+    execs.check_startable(found)
     if detach:
+        await runtime.complete(execs.start(runtime, found))
         return web.Response(status=200)
 
     async def output() -> AsyncIterator[bytes]:
+        await runtime.complete(execs.start(runtime, found))
         async for chunk in found.record.follow(0):
             if chunk.stream in found.streams:
                 yield frame(chunk.stream, chunk.data)

@@ -7,6 +7,7 @@ so), so that two engines cannot take each other's containers for leftovers.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import socket
@@ -25,6 +26,9 @@ from labkit.engine.server import application
 from labkit.engine.timestamps import rfc3339_nano
 from labkit.errors import ClusterError, UsageError
 
+# How long clients that follow events or statistics may take to hear that the engine ends; those
+# who wait for containers have been answered before.
+SHUTDOWN_SECONDS = 0.1
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
 
 
@@ -52,6 +56,7 @@ class Engine:
         networks = Networks(bridge_subnet, rfc3339_nano(clock.now()))
         self.runtime = Runtime(self.state_dir, clock, networks, Host.describe(name, cpus, memory))
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.AbstractServer | None = None
         self._lock: IO[str] | None = None
 
     async def __aenter__(self) -> Engine:
@@ -67,18 +72,30 @@ class Engine:
         for directory in (self.socket_path.parent, self.state_dir):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = self._take_lock()
+        try:
+            await self._serve()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _serve(self) -> None:
         await self.runtime.start_up()
-        routes = [container_routes.ROUTES, other_routes.ROUTES]
-        app = application(self.runtime, routes)
+        app = application(self.runtime, [container_routes.ROUTES, other_routes.ROUTES])
         # Handlers that only stream end with their connection; see Runtime.complete for the others.
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+        )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._bind()).start()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._runner.server, sock=self._bind())
 
     async def stop(self) -> None:
         """Kill all containers, remove socket and files.  Does nothing if not started."""
         if self._lock is None:
             return
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         await self.runtime.shut_down()
         if self._runner is not None:
             await self._runner.cleanup()

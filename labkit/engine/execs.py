@@ -97,13 +97,20 @@ def create(runtime: Runtime, container: Container, body: dict[str, Any]) -> Exec
     return new
 
 
-async def start(runtime: Runtime, exec_: Exec) -> None:
-    """Start the process; a program that cannot be started ends at once with status 126."""
+def check_startable(exec_: Exec) -> None:
+    """Raises Conflict for an exec that was started before, or whose container does not run."""
     if exec_.started:
-        raise Conflict(f"exec command {exec_.id} is already running")
+        raise Conflict(f"Error: Exec command {exec_.id} has already run")
     if not exec_.container.state.running:
         raise not_running(exec_.container.id)
     exec_.started = True
+
+
+async def start(runtime: Runtime, exec_: Exec) -> None:
+    """Start the process; a program that cannot be started ends at once with status 126.
+
+    The caller has called `check_startable`.
+    """
     exec_.record.begin()
     _publish(runtime, exec_, f"exec_start: {_spoken(exec_)}")
     try:

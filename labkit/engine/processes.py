@@ -186,7 +186,10 @@ class Processes:
     async def signal(self, process: Process, number: int) -> None:
         """Send a signal to a main process; nothing happens if it has ended."""
         if process.running:
-            await self._send(("kill", process.pid, int(number)), ())
+            try:
+                await self._send(("kill", process.pid, int(number)), ())
+            except SpawnError:
+                pass  # the spawner has died, and the process with it
 
     async def _send(self, request: tuple, descriptors: tuple[int, ...]) -> None:
         data = marshal.dumps(request)

@@ -95,6 +95,8 @@ class Runtime:
     async def shut_down(self) -> None:
         """Kill every container and remove what is on disk."""
         await self.processes.stop()
+        for container in list(self.containers.values()):
+            await self._ended(container, KILL_SECONDS)  # its ports are closed, its waiters told
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

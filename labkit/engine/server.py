@@ -11,9 +11,12 @@ its sending side at once (the CLI does, having no input), which must not end the
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import json
 import logging
+import termios
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
@@ -36,6 +39,7 @@ RAW, MULTIPLEXED = (
     "application/vnd.docker.raw-stream",
     "application/vnd.docker.multiplexed-stream",
 )
+HEADERS_SECONDS = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Route = tuple[str, str, Handler]  # method, path, handler
 RUNTIME = web.AppKey("runtime", Runtime)
@@ -127,10 +131,28 @@ async def hijack(request: web.Request, items: AsyncIterable[bytes]) -> web.Strea
     response.force_close()
     await response.prepare(request)
     request.transport.set_protocol(HalfClosed(request.protocol))
+    await _headers_read(request)
     async for item in items:
         await response.write(item)
     await response.write_eof()
     return response
+
+
+async def _headers_read(request: web.Request) -> None:
+    """Wait until the client has read all that was sent, at most `HEADERS_SECONDS`.
+
+    The docker SDK reads the headers through a buffer and the stream past it, so what arrives
+    together with the headers is lost to it; dockerd is just too slow to show that.
+    """
+    clock = request.app[RUNTIME].clock
+    transport, end = request.transport, clock.monotonic() + HEADERS_SECONDS
+    peer = transport.get_extra_info("socket")
+    while clock.monotonic() < end and not transport.is_closing():
+        unread = array.array("i", [0])
+        fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, unread)
+        if not unread[0] and not transport.get_write_buffer_size():
+            return
+        await clock.sleep(0.001)
 
 
 @web.middleware

@@ -99,7 +99,7 @@ def test_start_and_stop_do_nothing_when_it_is_done_already(lab: Lab) -> None:
 
 def test_auto_remove_removes_the_container_when_it_ends(lab: Lab) -> None:
     container = lab.run("exit 0", auto_remove=True)
-    until(lambda: container.id not in {c.id for c in lab.client.containers.list(all=True)}, "gone")
+    until(lambda: container.id not in {c["Id"] for c in lab.api.containers(all=True)}, "gone")
 
 
 # Waiting

@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiodocker
@@ -134,6 +135,49 @@ def test_stopping_the_engine_removes_socket_containers_and_files(directory: Path
     assert processes_below(directory) == set()
     assert [path.name for path in directory.iterdir()] == ["s"]
     assert [path.name for path in (directory / "s").iterdir()] == ["engine.lock"]
+
+
+def test_the_engine_ends_at_once_though_clients_follow_it(directory: Path) -> None:
+    with serving(directory) as (engine, url):
+        client = busy_client(url)
+        events = client.events()
+        container = client.containers.run("busybox", ["sleep", "1000"], detach=True)
+        assert next(events)
+        stats = container.stats(stream=True)
+        assert next(stats)
+        engine.terminate()
+        assert engine.wait(15) == 0
+
+
+@asynccontextmanager
+async def in_process(directory: Path) -> AsyncIterator[aiodocker.Docker]:
+    """A client of an engine in this process, on asyncio's own loop (elsewhere it is uvloop)."""
+    async with (
+        Engine(directory / "s", directory / "d.sock", Clock()) as engine,
+        aiodocker.Docker(url=f"unix://{engine.socket_path}") as client,
+    ):
+        await client.images.pull("busybox")
+        yield client
+
+
+async def test_a_port_is_free_again_when_the_engine_has_stopped(directory: Path) -> None:
+    config = {"Image": "pause:3.10", "HostConfig": {"PortBindings": {"80/tcp": [{}]}}}
+    async with in_process(directory) as client:
+        container = await client.containers.run(config)
+        ports = (await container.show())["NetworkSettings"]["Ports"]["80/tcp"]
+    with pytest.raises(ConnectionRefusedError):
+        ask("127.0.0.1", int(ports[0]["HostPort"]))
+
+
+async def test_the_engine_works_on_asyncios_own_loop(directory: Path) -> None:
+    async with in_process(directory) as client:
+        command = ["sh", "-c", "echo hi; exec sleep 1000"]
+        container = await client.containers.run({"Image": "busybox", "Cmd": command})
+        executed = await container.exec(["sh", "-c", "echo out; exit 3"])
+        async with executed.start(detach=False) as stream:
+            assert (await stream.read_out()).data == b"out\n"
+        await container.stop(timeout=5)
+        assert await container.log(stdout=True) == ["hi\n"]
 
 
 # The socket
