@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
@@ -58,6 +59,9 @@ class Lab:
         flags = {key.replace("_", "-"): text for key, text in settings.items()}
         self.cluster = _ensure(name, nodes, flags)
         os.environ.update(self.cluster.environment())
+        self._client = Client(kubeconfig.transport(self.cluster.kubeconfig))
+        # A notebook makes a Lab each time its first cell runs; the one before gives back its own.
+        weakref.finalize(self, _close, self._portal, self._client)
 
     # -- the clients --------------------------------------------------------------------------
 
@@ -88,10 +92,6 @@ class Lab:
         import docker
 
         return docker.DockerClient(base_url=self.cluster.docker_host)
-
-    @cached_property
-    def _client(self) -> Client:
-        return Client(kubeconfig.transport(self.cluster.kubeconfig))
 
     # -- doing things -------------------------------------------------------------------------
 
@@ -274,6 +274,11 @@ def _ensure(name: str, nodes: int | None, flags: Mapping[str, str]) -> manage.Cl
     after = "" if verb == "was up already" else f" after {time.monotonic() - begun:.1f} s"
     print(f"The cluster {name} {verb}{after}.")
     return cluster
+
+
+def _close(portal: Portal, client: Client) -> None:
+    portal.run(client.close())
+    portal.close()
 
 
 def _tolerant(condition: Callable[[dict], object]) -> Callable[[dict], bool]:
