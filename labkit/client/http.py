@@ -60,8 +60,8 @@ class HttpTransport:
         server_name: str | None = None,
     ) -> None:
         self.server = server.rstrip("/")
-        self._ssl, self._server_name = ssl_context, server_name
-        self._headers = {"Accept": JSON, **(headers or {})}
+        self.ssl_context, self._server_name = ssl_context, server_name
+        self.headers = {"Accept": JSON, **(headers or {})}
         self._places = asyncio.Semaphore(_CONNECTIONS)
         self._session: aiohttp.ClientSession | None = None
 
@@ -105,12 +105,12 @@ class HttpTransport:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE)
             self._session = aiohttp.ClientSession(
-                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+                connector=connector, headers=self.headers, cookie_jar=aiohttp.DummyCookieJar()
             )
         return self._session.request(
             method,
             self.server + path,
-            ssl=True if self._ssl is None else self._ssl,
+            ssl=True if self.ssl_context is None else self.ssl_context,
             server_hostname=self._server_name,
             allow_redirects=False,
             **options,

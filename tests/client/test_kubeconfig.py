@@ -78,9 +78,9 @@ async def test_the_servers_certificate_is_verified(certificates, write):
 
 
 def test_tokens_go_into_a_header(write, tmp_path):
-    assert transport(write(user={"token": "t"}))._headers["Authorization"] == "Bearer t"
+    assert transport(write(user={"token": "t"})).headers["Authorization"] == "Bearer t"
     (tmp_path / "token").write_text("f\n")
-    assert transport(write(user={"tokenFile": "token"}))._headers["Authorization"] == "Bearer f"
+    assert transport(write(user={"tokenFile": "token"})).headers["Authorization"] == "Bearer f"
 
 
 def b64(text):
