@@ -1,0 +1,19 @@
+"""The API server: everything in the cluster is an object here, and every part talks only to it.
+
+Reading order, from the outside in:
+
+- `request`: one request without its transport; what answers it.
+- `core`: the server, its life, and `handle`, which routes a request to a verb.
+- `target`: paths and parameters.  `registry`: what is served; `strategy`, `strategies`: how each
+  kind behaves.
+- `reads` (get, list, watch), `writes` (create, update, patch), `deletion`, `subresources`.
+- On the way of a write: `decode` and `patching` (from bodies to objects), `admission`, `defaults`
+  and `defaults_pod`, `allocation` (addresses and ports of Services), `meta`, `names` and
+  `validate_*` (what is refused, as `fields` and `statuses` word it), `convert` (versions).
+- `state`: every object in memory; `collection` and `watch`: lists, recent history, watchers;
+  `selection`: label and field selectors.
+- `store`, `store_sqlite`: what is durable.
+- `bootstrap`, `housekeeping`: what the server makes and does by itself.
+- `transport`: the client's seam in memory.
+- Over HTTPS: `http`, `auth`, `discovery`, `openapi`, `negotiation`, `tables`, `streams`, `logs`.
+"""
