@@ -4,7 +4,7 @@ Reading order, pure first:
 
 - `podview`, `nodeinfo`: a Pod and a node as the scheduler sees them.
 - `filters`: which nodes can take a Pod; `scores`, `spread`: which of them is best.
-- `placement`: filters and scores over all nodes, remembered for Pods that are alike.
+- `table`, `placement`: filters and scores over all nodes, remembered for Pods that are alike.
 - `explain`, `messages`: the same for people.
 - `cache`: the cluster with what was decided but is not in the API yet.
 - `queue`: the Pods that wait.

@@ -28,9 +28,10 @@ class Cache:
     def __init__(self) -> None:
         self.infos: dict[str, NodeInfo] = {}
         self.order: list[str] = []  # names of existing nodes, for taking turns
+        self.places: dict[str, int] = {}  # the place of each name in `order`
         self.images: Counter[str] = Counter()  # on how many nodes an image is
         self.epoch = 0  # grows when all that is derived from nodes has become void
-        self._places: dict[str, str] = {}  # Pod UID → node name
+        self._nodes_of: dict[str, str] = {}  # Pod UID → node name
         self._assumed: set[str] = set()
         self._log: list[str] = []
         self._dropped = 0
@@ -62,12 +63,20 @@ class Cache:
         before = set(info.images)
         info.set_node(new)
         self._count_images(before, set(info.images))
-        if new is None or old is None:
-            self.order = [each for each in self.order if each != name] + ([name] if new else [])
-            if new is None and not info.pods:
-                del self.infos[name]
+        if old is None:
+            self.places[name] = len(self.order)
+            self.order.append(name)
+        elif new is None:
+            self._remove_node(info)
         self._changed(name)
         return new is not None
+
+    def _remove_node(self, info: NodeInfo) -> None:
+        self.order.remove(info.name)
+        self.places = {name: place for place, name in enumerate(self.order)}
+        self.epoch += 1  # the others have moved up
+        if not info.pods:
+            del self.infos[info.name]
 
     def _count_images(self, before: set[str], after: set[str]) -> None:
         if before == after:
@@ -91,7 +100,7 @@ class Cache:
     def _place(self, old: Mapping | None, pod: Mapping) -> None:
         uid, name = _uid(pod), pods.node_name(pod)
         self._assumed.discard(uid)
-        if self._places.get(uid) == name and (old is None or _same_demand(old, pod)):
+        if self._nodes_of.get(uid) == name and (old is None or _same_demand(old, pod)):
             return
         self._put(view(pod), name)
 
@@ -107,17 +116,17 @@ class Cache:
 
     def is_assumed(self, uid: str) -> bool:
         """Whether the Pod is placed already, as far as the scheduler is concerned."""
-        return uid in self._places
+        return uid in self._nodes_of
 
     def _put(self, pod: PodView, name: str) -> None:
-        self._remove_from(pod.uid, self._places.get(pod.uid))
+        self._remove_from(pod.uid, self._nodes_of.get(pod.uid))
         self.infos.setdefault(name, NodeInfo(name)).add(pod)
-        self._places[pod.uid] = name
+        self._nodes_of[pod.uid] = name
         self._changed(name)
 
     def _remove(self, uid: str) -> bool:
         self._assumed.discard(uid)
-        name = self._places.pop(uid, None)
+        name = self._nodes_of.pop(uid, None)
         self._remove_from(uid, name)
         return name is not None
 

@@ -6,15 +6,16 @@ The same functions that decide, asked about all nodes and told in full.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labkit.kube import selectors
+from labkit.scheduler import scores
 from labkit.scheduler.filters import FILTERS
 from labkit.scheduler.nodeinfo import NodeInfo
-from labkit.scheduler.placement import row, weighted
-from labkit.scheduler.podview import view
-from labkit.scheduler.spread import Domains, Spread, hard_refusal, spread_of
+from labkit.scheduler.podview import PodView, view
+from labkit.scheduler.spread import Domains, Matcher, Spread, hard_refusal, spread_of
+from labkit.scheduler.table import Row, Table, node_part, own_scores, relative, row
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +47,40 @@ def explain(
     # Asked about a Pod that runs already, we want to know why, and not that it is there.
     seen = view({**pod, "spec": {k: v for k, v in pod["spec"].items() if k != "nodeName"}})
     spread = spread_of(seen, default)
-    images = _images(nodes)
-    rows = {node.name: row(seen, spread, node, images, len(nodes)) for node in nodes}
-    domains = _domains(spread, rows.values())
-    least = domains.least()
-    filters = {}
-    for node in nodes:
-        found = {name: function(seen, node) for name, function in FILTERS.items()}
-        found["PodTopologySpread"] = hard_refusal(seen, node.labels, domains, least)
-        filters[node.name] = {name: why.reasons if why else () for name, why in found.items()}
-    possible = [name for name in rows if not any(filters[name].values())]
-    parts = weighted([rows[name] for name in possible], domains)
+    table, domains = Table(spread), Domains(spread)
+    for place, fresh in enumerate(_rows(seen, spread, nodes)):
+        table.set(place, fresh)
+        domains.add(fresh.part.domains, fresh.counts)
+    filters = [_filters(seen, node, domains) for node in nodes]
+    possible = [place for place, found in enumerate(filters) if not any(found.values())]
+    compared = relative(table, possible, domains)
     verdicts = []
-    for node in nodes:
-        scores = {}
-        if node.name in possible:
-            place = possible.index(node.name)
-            scores = {name: values[place] for name, values in parts.items()}
-        verdicts.append(NodeVerdict(node.name, filters[node.name], scores, sum(scores.values())))
+    for place, node in enumerate(nodes):
+        found = {}
+        if place in possible:
+            found = _scores(table.rows[place])
+            index = possible.index(place)
+            found |= {name: values[index] for name, values in compared.items()}
+        verdicts.append(NodeVerdict(node.name, filters[place], found, sum(found.values())))
     return sorted(verdicts, key=lambda each: (not each.possible, -each.total, each.node))
 
 
-def _images(nodes: Iterable[NodeInfo]) -> Counter[str]:
-    return Counter(name for node in nodes for name in node.images)
+def _rows(pod: PodView, spread: Spread, nodes: Sequence[NodeInfo]) -> Iterator[Row]:
+    images = Counter(name for node in nodes for name in node.images)
+    matcher = Matcher(spread, pod.namespace)
+    for node in nodes:
+        part = node_part(pod, spread, node, images, len(nodes))
+        yield row(pod, part, node, matcher)
 
 
-def _domains(spread: Spread, rows: Iterable) -> Domains:
-    domains = Domains(spread)
-    for each in rows:
-        domains.add(each.labels, each.counts)
-    return domains
+def _filters(pod: PodView, node: NodeInfo, domains: Domains) -> dict[str, tuple[str, ...]]:
+    found = {name: function(pod, node) for name, function in FILTERS.items()}
+    found["PodTopologySpread"] = hard_refusal(pod, node.labels, domains, domains.least())
+    return {name: why.reasons if why else () for name, why in found.items()}
+
+
+def _scores(row: Row) -> dict[str, int]:
+    """The weighted scores of a node by itself; all nodes are equal in what nothing asks for."""
+    weights = scores.WEIGHTS
+    own = {name: score * weights[name] for name, score in own_scores(row).items()}
+    return {**own, "TaintToleration": scores.BEST * weights["TaintToleration"], "NodeAffinity": 0}

@@ -85,19 +85,25 @@ def node_resources_fit(pod: PodView, node: NodeInfo) -> Refusal | None:
     return Refusal("NodeResourcesFit", tuple(reasons), resolvable) if reasons else None
 
 
-FILTERS: dict[str, Filter] = {
+# Those that look at the Node alone, and those that look at what is on it already.
+NODE_FILTERS: dict[str, Filter] = {
     "NodeUnschedulable": node_unschedulable,
     "NodeName": node_name,
     "TaintToleration": taint_toleration,
     "NodeAffinity": node_affinity,
+}
+LOAD_FILTERS: dict[str, Filter] = {
     "NodePorts": node_ports,
     "NodeResourcesFit": node_resources_fit,
 }
+FILTERS = {**NODE_FILTERS, **LOAD_FILTERS}
 
 
-def refusal(pod: PodView, node: NodeInfo) -> Refusal | None:
+def refusal(
+    pod: PodView, node: NodeInfo, filters: Mapping[str, Filter] = FILTERS
+) -> Refusal | None:
     """The first filter's refusal, or None if the node can take the Pod."""
-    for function in FILTERS.values():
+    for function in filters.values():
         if found := function(pod, node):
             return found
     return None

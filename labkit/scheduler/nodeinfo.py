@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from labkit.kube import objects
-from labkit.scheduler.podview import CPU, MEMORY, PODS, Amounts, PodView, amounts, view
+from labkit.scheduler.podview import CPU, MEMORY, PODS, Amounts, LabelSet, PodView, amounts, view
 
 
 class NodeInfo:
     """A Node with the Pods that run there or are assumed to."""
 
     __slots__ = (
-        "allocatable", "images", "labels", "name", "node", "nonzero_cpu", "nonzero_memory",
-        "pods", "ports", "requested", "taints", "unschedulable",
+        "allocatable", "capacity", "groups", "images", "labels", "name", "node", "nonzero_cpu",
+        "nonzero_memory", "pods", "ports", "requested", "taints", "unschedulable", "version",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -30,16 +30,22 @@ class NodeInfo:
         self.requested: dict[str, int] = {}
         self.nonzero_cpu = self.nonzero_memory = 0
         self.ports: Counter[tuple[str, str, int]] = Counter()
+        # How many Pods of a namespace have which labels; those that are being deleted not counted.
+        self.groups: Counter[tuple[str, LabelSet]] = Counter()
+        self.version = 0  # grows with every change of the Node itself
         self.set_node(None)
 
     def set_node(self, node: Mapping | None) -> None:
         """Take over a new version of the Node, or its disappearance."""
         self.node = node
+        self.version += 1
         spec, status = (node or {}).get("spec") or {}, (node or {}).get("status") or {}
         self.labels: Mapping[str, str] = objects.labels(node) if node else {}
         self.taints: list[Mapping] = spec.get("taints") or []
         self.unschedulable = bool(spec.get("unschedulable"))
         self.allocatable: Amounts = amounts(status.get("allocatable") or status.get("capacity"))
+        # Allocatable CPU (millicores) and memory (bytes).
+        self.capacity = self.allocatable.get(CPU, 0), self.allocatable.get(MEMORY, 0)
         self.images: dict[str, int] = {
             name: image.get("sizeBytes") or 0
             for image in status.get("images") or ()
@@ -63,19 +69,20 @@ class NodeInfo:
         self.nonzero_cpu += sign * pod.nonzero[0]
         self.nonzero_memory += sign * pod.nonzero[1]
         for port in pod.ports:
-            self.ports[port] += sign
-            if not self.ports[port]:
-                del self.ports[port]
+            _count_one(self.ports, port, sign)
+        if not pod.deleting:
+            _count_one(self.groups, (pod.namespace, pod.label_set), sign)
 
     def free(self, name: str) -> int:
         """What is left of a resource."""
         used = len(self.pods) if name == PODS else self.requested.get(name, 0)
         return self.allocatable.get(name, 0) - used
 
-    @property
-    def capacity(self) -> tuple[int, int]:
-        """Allocatable CPU (millicores) and memory (bytes)."""
-        return self.allocatable.get(CPU, 0), self.allocatable.get(MEMORY, 0)
+
+def _count_one(counter: Counter, item: object, sign: int) -> None:
+    counter[item] += sign
+    if not counter[item]:
+        del counter[item]
 
 
 def node_info(node: Mapping, pods: Iterable[Mapping] = ()) -> NodeInfo:

@@ -19,6 +19,7 @@ from labkit.kube import objects, quantity
 CPU, MEMORY, STORAGE, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 DEFAULT_CPU, DEFAULT_MEMORY = 100, 200 * 1024 * 1024  # millicores, bytes
 
+LabelSet = frozenset[tuple[str, str]]
 Amounts = Mapping[str, int]  # CPU in millicores, everything else in whole units
 
 
@@ -34,6 +35,7 @@ class PodView:
     uid: str
     namespace: str
     labels: Mapping[str, str]
+    label_set: LabelSet
     requests: Amounts
     nonzero: tuple[int, int]  # CPU, memory
     ports: tuple[tuple[str, str, int], ...]  # (hostIP, protocol, hostPort)
@@ -53,6 +55,7 @@ def view(pod: Mapping) -> PodView:
         uid=meta.get("uid") or objects.key(pod),
         namespace=meta.get("namespace") or "default",
         labels=objects.labels(pod),
+        label_set=frozenset(objects.labels(pod).items()),
         requests=pod_requests(spec),
         nonzero=_nonzero(spec),
         ports=tuple(_ports(spec["containers"])),

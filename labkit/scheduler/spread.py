@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from labkit.kube import selectors, taints
 from labkit.scheduler.filters import Refusal, matches_node
 from labkit.scheduler.nodeinfo import NodeInfo
-from labkit.scheduler.podview import PodView
+from labkit.scheduler.podview import LabelSet, PodView
 from labkit.scheduler.scores import BEST
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
@@ -97,14 +97,14 @@ def _constraint(given: Mapping, pod: PodView) -> Constraint:
 _NOTHING: selectors.Selector = (selectors.Requirement("", "in"),)
 
 
-def counted(spread: Spread, pod: PodView, node: NodeInfo) -> tuple[int | None, ...]:
-    """For each constraint how many matching Pods the node has; None if the node does not count."""
+def domains_of(spread: Spread, pod: PodView, node: NodeInfo) -> tuple[str | None, ...]:
+    """For each constraint the domain in which the node's Pods count; None if they do not count."""
     if not spread.constraints:
         return ()
     labels, affinity = node.labels, matches_node(pod, node)
     complete = all(each.key in labels for each in spread.constraints)
     return tuple(
-        _matching(each, pod, node)
+        labels[each.key]
         if each.key in labels
         and (complete or not spread.explicit)
         and (affinity or not each.honor_affinity)
@@ -114,19 +114,38 @@ def counted(spread: Spread, pod: PodView, node: NodeInfo) -> tuple[int | None, .
     )
 
 
-def _matching(constraint: Constraint, pod: PodView, node: NodeInfo) -> int:
-    return sum(
-        other.namespace == pod.namespace
-        and not other.deleting
-        and selectors.matches(constraint.selector, other.labels)
-        for other in node.pods.values()
-    )
-
-
 def _tolerable(pod: PodView, node: NodeInfo) -> bool:
     effects = (taints.NO_SCHEDULE, taints.NO_EXECUTE)
     found = taints.first_untolerated(node.taints, pod.spec.get("tolerations"), effects)
     return found is None
+
+
+class Matcher:
+    """Counts the Pods of a node that each constraint selects, and remembers which labels match."""
+
+    def __init__(self, spread: Spread, namespace: str) -> None:
+        self._selectors = [each.selector for each in spread.constraints]
+        self._namespace = namespace
+        self._known: dict[LabelSet, tuple[bool, ...]] = {}
+
+    def count(self, node: NodeInfo) -> tuple[int, ...]:
+        """The matching Pods on the node, for each constraint."""
+        total = [0] * len(self._selectors)
+        for (namespace, label_set), count in node.groups.items() if total else ():
+            if namespace != self._namespace:
+                continue
+            for index, matches in enumerate(self._matches(label_set)):
+                if matches:
+                    total[index] += count
+        return tuple(total)
+
+    def _matches(self, label_set: LabelSet) -> tuple[bool, ...]:
+        if label_set not in self._known:
+            labels = dict(label_set)
+            self._known[label_set] = tuple(
+                selectors.matches(selector, labels) for selector in self._selectors
+            )
+        return self._known[label_set]
 
 
 class Domains:
@@ -137,17 +156,16 @@ class Domains:
         self.pods: list[dict[str, int]] = [{} for _ in spread.constraints]
         self._nodes: list[dict[str, int]] = [{} for _ in spread.constraints]
 
-    def add(self, labels: Mapping[str, str], counts: Sequence[int | None], sign: int = 1) -> None:
-        """Count a node in (or out again, with `sign` -1), with what `counted` said of it."""
-        for index, count in enumerate(counts):
-            if count is None:
+    def add(self, domains: Sequence[str | None], counts: Sequence[int], sign: int = 1) -> None:
+        """Count a node in (or out again, with `sign` -1): where it counts, and how many."""
+        for index, domain in enumerate(domains):
+            if domain is None:
                 continue
-            value = labels[self.spread.constraints[index].key]
             pods, nodes = self.pods[index], self._nodes[index]
-            nodes[value] = nodes.get(value, 0) + sign
-            pods[value] = pods.get(value, 0) + sign * count
-            if not nodes[value]:
-                del nodes[value], pods[value]
+            nodes[domain] = nodes.get(domain, 0) + sign
+            pods[domain] = pods.get(domain, 0) + sign * counts[index]
+            if not nodes[domain]:
+                del nodes[domain], pods[domain]
 
     def least(self) -> list[int]:
         """For each constraint the Pods of its emptiest domain (0 with too few domains)."""
@@ -173,36 +191,51 @@ def hard_refusal(
     return None
 
 
-def soft_scores(domains: Domains, nodes: Sequence[Mapping[str, str]]) -> list[int] | None:
-    """Scores 0..100 of nodes with these labels, None where no soft constraint asks for any."""
-    spread = domains.spread
-    soft = [(index, each) for index, each in enumerate(spread.constraints) if not each.hard]
-    if not soft:
+def soft_scores(domains: Domains, values: Sequence[Sequence[str | None]]) -> list[int] | None:
+    """Scores 0..100 of nodes, None where no soft constraint asks for any.
+
+    `values` has a column for each constraint: each node's value of its label.  Many nodes have the
+    same counts, so that a score is computed once for each combination of counts.
+    """
+    explicit = domains.spread.explicit
+    columns, weights = [], []
+    for index, each in enumerate(domains.spread.constraints):
+        distinct = set(values[index])
+        if each.hard or (distinct == {None} and not explicit):
+            continue  # no node has such a label, as zones in a small cluster
+        present = {value: domains.pods[index].get(value, 0) for value in distinct - {None}}
+        columns.append(list(map(present.get, values[index])))
+        size = len(present) if explicit else len(distinct)
+        weights.append((math.log(size + 2), each.max_skew - 1))
+    if not columns:
         return None
-    keys = [each.key for _, each in soft]
-    ignored = [spread.explicit and any(key not in labels for key in keys) for labels in nodes]
-    raw = [0.0] * len(nodes)
-    for index, each in soft:
-        counts = domains.pods[index]
-        values = [labels.get(each.key) for labels in nodes]
-        weight = math.log(len(_distinct(values, ignored)) + 2)
-        handicap = each.max_skew - 1
-        for place, value in enumerate(values):
-            if value is not None:
-                raw[place] += counts.get(value, 0) * weight + handicap
-    return _normalized([math.floor(score + 0.5) for score in raw], ignored)
+    rows = list(zip(*columns, strict=True))
+    raw = {row: _raw(row, weights, explicit) for row in set(rows)}
+    scores = _normalized(raw)
+    return [scores[row] for row in rows]
 
 
-def _distinct(values: Sequence[str | None], ignored: Sequence[bool]) -> set[str | None]:
-    return {value for value, skip in zip(values, ignored, strict=True) if not skip}
+def _raw(
+    counts: tuple[int | None, ...], weights: list[tuple[float, int]], explicit: bool
+) -> int | None:
+    """The fuller a node's domains, the more; None for a node that explicit constraints ignore."""
+    if explicit and None in counts:
+        return None
+    score = sum(
+        count * weight + handicap
+        for count, (weight, handicap) in zip(counts, weights, strict=True)
+        if count is not None
+    )
+    return math.floor(score + 0.5)
 
 
-def _normalized(raw: list[int], ignored: list[bool]) -> list[int]:
-    judged = [score for score, skip in zip(raw, ignored, strict=True) if not skip]
+def _normalized(raw: Mapping[tuple, int | None]) -> dict[tuple, int]:
+    judged = [score for score in raw.values() if score is not None]
     most, least = max(judged, default=0), min(judged, default=0)
-    if most == 0:
-        return [0 if skip else BEST for skip in ignored]
-    return [
-        0 if skip else BEST * (most + least - score) // most
-        for score, skip in zip(raw, ignored, strict=True)
-    ]
+    scores = {}
+    for row, score in raw.items():
+        if score is None:
+            scores[row] = 0
+        else:
+            scores[row] = BEST * (most + least - score) // most if most else BEST
+    return scores

@@ -7,8 +7,9 @@ from labkit.scheduler.spread import (
     HOSTNAME,
     ZONE,
     Domains,
-    counted,
+    Matcher,
     default_selector,
+    domains_of,
     hard_refusal,
     soft_scores,
     spread_of,
@@ -116,10 +117,14 @@ def nodes_with(*counts, zones=None):
     ]
 
 
-def domains_of(spread, given, nodes):
-    domains = Domains(spread)
+def matching(given, node):
+    return Matcher(spread_of(given, ()), given.namespace).count(node)
+
+
+def domains_with(spread, given, nodes):
+    domains, matcher = Domains(spread), Matcher(spread, given.namespace)
     for node in nodes:
-        domains.add(node.labels, counted(spread, given, node))
+        domains.add(domains_of(spread, given, node), matcher.count(node))
     return domains
 
 
@@ -138,7 +143,7 @@ def test_hard_constraints_keep_the_skew(given, counts, zones, allowed):
     web = seen(labels=WEB, topologySpreadConstraints=given)
     spread = spread_of(web, ())
     nodes = nodes_with(*counts, zones=zones)
-    domains = domains_of(spread, web, nodes)
+    domains = domains_with(spread, web, nodes)
     least = domains.least()
     found = [n.name for n in nodes if hard_refusal(web, n.labels, domains, least) is None]
     assert found == allowed
@@ -148,7 +153,7 @@ def test_a_domain_is_refused_in_upstreams_words():
     web = seen(labels=WEB, topologySpreadConstraints=[constraint(ZONE)])
     spread = spread_of(web, ())
     nodes = [*nodes_with(1, 0, zones="ab"), info("bare")]
-    domains = domains_of(spread, web, nodes)
+    domains = domains_with(spread, web, nodes)
     words = "node(s) didn't match pod topology spread constraints"
     found = [hard_refusal(web, node.labels, domains, domains.least()) for node in nodes]
     assert found[0].reasons == (words,)
@@ -161,14 +166,15 @@ def test_emptier_hosts_score_more_by_default():
     service = {"spec": {"selector": WEB}}
     spread = spread_of(web, default_selector(WEB, [service], None))
     nodes = nodes_with(2, 1, 0)
-    found = soft_scores(domains_of(spread, web, nodes), [node.labels for node in nodes])
+    hosts, zones = ([node.labels.get(key) for node in nodes] for key in (HOSTNAME, ZONE))
+    found = soft_scores(domains_with(spread, web, nodes), [hosts, zones])
     assert found == sorted(found)
     assert found[0] < found[1] < found[2]
 
 
 def test_without_service_and_owner_there_is_nothing_to_spread():
     spread = spread_of(seen(labels=WEB), default_selector(WEB, [], None))
-    assert soft_scores(Domains(spread), [{}]) is None
+    assert soft_scores(Domains(spread), []) is None
 
 
 def test_pods_that_end_and_pods_of_others_do_not_count():
@@ -176,11 +182,11 @@ def test_pods_that_end_and_pods_of_others_do_not_count():
     theirs = pod("theirs", labels=WEB, meta={"namespace": "other"})
     where = info(on=[ends, theirs, pod("counts", labels=WEB)])
     web = seen(labels=WEB, topologySpreadConstraints=[constraint()])
-    assert counted(spread_of(web, ()), web, where) == (1,)
+    assert matching(web, where) == (1,)
 
 
 def test_match_label_keys_keep_revisions_apart():
     labels = {**WEB, "rev": "2"}
     web = seen(labels=labels, topologySpreadConstraints=[constraint(matchLabelKeys=["rev"])])
     old, new = pod("old", labels={**WEB, "rev": "1"}), pod("new", labels=labels)
-    assert counted(spread_of(web, ()), web, info(on=[old, new])) == (1,)
+    assert matching(web, info(on=[old, new])) == (1,)
