@@ -28,7 +28,7 @@ from labkit.kube.resources import PODS
 from labkit.kubelet import instances as inst
 from labkit.kubelet.container_config import ClusterDns, NodePlace
 from labkit.kubelet.images import Images, field_path
-from labkit.kubelet.instances import EXITED, SANDBOX, Instance
+from labkit.kubelet.instances import EXITED, Instance
 from labkit.kubelet.node import NodeAgent
 from labkit.kubelet.pod_state import PodState
 from labkit.kubelet.pod_worker import PodWorker, Tools
@@ -77,6 +77,7 @@ class Kubelet:
         self._queue = WorkQueue(clock)
         self._states: dict[str, PodState] = {}  # by Pod uid
         self._tasks: set[asyncio.Task] = set()
+        self._engine_up = True  # until the contrary is seen
         self._pods_started = False  # whether the Pods' informer runs
         self._pods_listed = False  # whether its first list is here
         self._runtime = Runtime(docker_url, node_name, node_ip)
@@ -183,7 +184,8 @@ class Kubelet:
 
     def _network_ready(self) -> None:
         for uid, state in self._states.items():
-            state.blocked.pop(SANDBOX, None)
+            # Whatever failed may have failed for want of the network, or of the engine.
+            state.blocked.clear()
             self._queue.add(uid)
 
     def _unhealthy(self, pod: Mapping, container: str, kind: str, output: str) -> None:
@@ -228,6 +230,7 @@ class Kubelet:
                 async for event in self._runtime.events():
                     if relisting is None:
                         # Connected: from now on no event is lost, so a list now completes it.
+                        self._engine_up = True
                         await self._node.engine_connected()
                         await self._relist()
                         self._pods_known()
@@ -235,11 +238,17 @@ class Kubelet:
                     else:
                         await self._engine_event(event)
             except ENGINE_ERRORS as error:
-                log.warning("engine lost node=%s error=%s", self.node_name, message_of(error))
+                self._engine_lost(message_of(error))
             finally:
                 if relisting:
                     relisting.cancel()
             await self._clock.sleep(_RECONNECT)
+
+    def _engine_lost(self, why: str) -> None:
+        if self._engine_up:
+            log.warning("engine lost node=%s error=%s", self.node_name, why)
+        self._engine_up = False
+        self._node.engine_lost(why)
 
     def _pods_known(self) -> None:
         """The engine's containers are known, so Pods may be looked at."""

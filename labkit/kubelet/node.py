@@ -134,9 +134,13 @@ class NodeAgent:
         await self._prepare_network(node)
         await self._write(node)
 
+    def engine_lost(self, why: str) -> None:
+        """The engine cannot be reached; when it can be again, it may be without our network."""
+        self.network_error = f"{_NO_NETWORK}{why}"
+        self._queue.add(self._name)
+
     async def engine_connected(self) -> None:
-        """The engine was reached (again): it may be a new one, without the Pods' network."""
-        self.network_error = self.network_error or f"{_NO_NETWORK}the engine was restarted"
+        """The engine was reached (again)."""
         if self.node:
             await self._prepare_network(self.node)
 

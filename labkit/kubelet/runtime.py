@@ -74,7 +74,11 @@ class Runtime:
             "Labels": {inst.NODE: self._node},
             "IPAM": {"Config": [{"Subnet": subnet}]},
         }
-        await self.docker.networks.create(config)
+        try:
+            await self.docker.networks.create(config)
+        except DockerError as error:
+            if error.status != 409:  # made by somebody else meanwhile
+                raise
 
     # Containers
 

@@ -102,8 +102,9 @@ class View:
             runs.setdefault(one.name, []).append(one)
         for name, old in self._remembered():
             known = runs.setdefault(name, [])
-            if not known or known[0].attempt < old.attempt:
-                known.insert(0, old)
+            if all(one.attempt != old.attempt for one in known):
+                known.append(old)
+                known.sort(key=lambda one: -one.attempt)
         return runs
 
     def run(self, name: str) -> Instance | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import ssl
 import subprocess
 import tempfile
 import uuid
@@ -77,7 +78,12 @@ class Lab:
         self.node = f"node-{uuid.uuid4().hex[:8]}"
         self.kubelets: list[Kubelet] = []
 
-    async def kubelet(self, client: Client | None = None, **settings: object) -> Kubelet:
+    async def kubelet(
+        self,
+        client: Client | None = None,
+        serving_ssl: ssl.SSLContext | None = None,
+        **settings: object,
+    ) -> Kubelet:
         """A running kubelet of the lab's node."""
         kubelet = Kubelet(
             client or self.client,
@@ -88,6 +94,7 @@ class Lab:
             cluster_dns="127.96.0.10",
             cluster_dns_port=1053,
             root_dir=self.directory / "kubelet",
+            serving_ssl=serving_ssl,
             settings=KubeletSettings(**{"port": 0, "pod_cidr": self.cidr, **settings}),
         )
         self.kubelets.append(kubelet)

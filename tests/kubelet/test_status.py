@@ -181,6 +181,14 @@ def test_a_lost_container_is_reported_as_unknown():
     assert state(entry["state"]) == "terminated ContainerStatusUnknown 137"
 
 
+def test_the_end_of_a_lost_container_is_remembered():
+    end = {"terminated": {"exitCode": 5, "reason": "Error"}}
+    old = {"containerStatuses": [{"name": "app", "restartCount": 1, "state": end}]}
+    entry = computed(view(pod(status=old), sandbox(), running(attempt=2)))["containerStatuses"][0]
+    assert entry["restartCount"] == 2
+    assert state(entry["lastState"]) == "terminated Error 5"
+
+
 def test_a_pod_keeps_its_address_after_its_end():
     old = {"podIP": "127.244.1.2", "podIPs": [{"ip": "127.244.1.2"}], "startTime": before(9)}
     seen = view(pod(restartPolicy="Never", status=old), sandbox(0, EXITED), exited(0))
