@@ -15,5 +15,6 @@ Reading order, from the outside in:
 - `store`, `store_sqlite`: what is durable.
 - `bootstrap`, `housekeeping`: what the server makes and does by itself.
 - `transport`: the client's seam in memory.
-- Over HTTPS: `http`, `auth`, `discovery`, `openapi`, `negotiation`, `tables`, `streams`, `logs`.
+- Over HTTPS: `http`, `auth`, `pages`, `discovery`, `openapi`, `negotiation`, `protobuf`, `tables`,
+  `streams`, `logs`.
 """

@@ -86,7 +86,12 @@ class APIServer:
         return MemoryTransport(self.handle, user)
 
     async def handle(self, request: Request) -> Result | Watch:
-        """Answer one request.  Raises ApiError with the Status to send."""
+        """Answer one request.
+
+        Raises ApiError with the Status to send, ConnectionError when the server has stopped.
+        """
+        if not self._started:
+            raise ConnectionRefusedError("the API server is not running")
         if self.aggregated and (handler := self._aggregated(request.path)):
             if request.method != "GET":
                 raise statuses.no_such_path()

@@ -7,14 +7,18 @@ kube-apiserver's --event-ttl (one hour, from an Event's last change).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 
 from labkit.apiserver.request import Encoded
 from labkit.apiserver.state import State
 from labkit.apiserver.watch import bookmark
+from labkit.client.errors import ApiError
 from labkit.clock import Clock
 from labkit.kube import times
 from labkit.kube.resources import EVENTS
+
+log = logging.getLogger(__name__)
 
 _EVERY = 60.0  # seconds
 EVENT_TTL = 3600.0  # seconds
@@ -49,7 +53,11 @@ class Housekeeping:
         while True:
             await self._clock.sleep(_EVERY)
             self._send_bookmarks()
-            await self._expire_events()
+            try:
+                await self._expire_events()
+            except ApiError as error:
+                # The store cannot write; whoever writes next is told, and old Events can wait.
+                log.warning("events not expired error=%s", error)
 
     def _send_bookmarks(self) -> None:
         for collection in self._state.collections.values():

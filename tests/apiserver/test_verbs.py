@@ -382,3 +382,14 @@ async def test_an_aggregated_group_is_answered_by_its_handler(client, api):
     )
     assert answer["path"] == "/apis/metrics.k8s.io/v1beta1/nodes"
     assert answer["limit"] == "1"
+
+
+async def test_a_server_that_has_stopped_is_out_of_reach(client, api):
+    watch = client.watch(NAMESPACES)
+    await anext(watch)
+    await api.stop()
+    await api.stop()
+    events = [event async for event in watch]
+    assert all(event["type"] == "ADDED" for event in events)
+    with pytest.raises(ConnectionError):
+        await client.list(NAMESPACES)
