@@ -203,9 +203,11 @@ def soft_scores(domains: Domains, values: Sequence[Sequence[str | None]]) -> lis
         distinct = set(values[index])
         if each.hard or (distinct == {None} and not explicit):
             continue  # no node has such a label, as zones in a small cluster
-        present = {value: domains.pods[index].get(value, 0) for value in distinct - {None}}
+        present, named = domains.pods[index], distinct - {None}
+        if not named <= present.keys():  # a domain whose nodes do not count has no Pods
+            present = {value: present.get(value, 0) for value in named}
         columns.append(list(map(present.get, values[index])))
-        size = len(present) if explicit else len(distinct)
+        size = len(named) if explicit else len(distinct)
         weights.append((math.log(size + 2), each.max_skew - 1))
     if not columns:
         return None
