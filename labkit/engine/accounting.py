@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labkit.clock import Clock
+from labkit.engine.spawner import root_of
 
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 KEEP = 0.1  # seconds; as fresh as a cgroup's counters look at the rate anyone polls them
-MARKER = b"CONTAINER_ROOT="
 
 
 class Stat(NamedTuple):
@@ -82,18 +82,6 @@ def scan() -> dict[int, Stat]:
             except OSError:
                 continue  # ended meanwhile
     return found
-
-
-def root_of(pid: int) -> str | None:
-    """The CONTAINER_ROOT that a process was started with."""
-    try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return None
-    for item in environ.split(b"\0"):
-        if item.startswith(MARKER):
-            return os.fsdecode(item[len(MARKER) :])
-    return None
 
 
 def assign(

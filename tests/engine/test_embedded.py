@@ -381,6 +381,13 @@ def test_what_cannot_be_given_is_refused_with_the_reason(embedded: Lab, options,
         embedded.create("true", **options)
 
 
+def test_an_environment_that_is_too_large_fails_the_start_and_nothing_else(embedded: Lab) -> None:
+    container = embedded.create("true", environment={"BIG": "x" * 300_000})
+    with pytest.raises(APIError, match="message too long"):
+        container.start()
+    assert embedded.run("true").wait()["StatusCode"] == 0
+
+
 def test_a_subnet_outside_the_loopback_range_is_refused(embedded: Lab) -> None:
     pool = docker.types.IPAMPool(subnet="10.1.2.0/24")
     with pytest.raises(APIError, match=r"not inside 127\.0\.0\.0/8"):

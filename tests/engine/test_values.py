@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from labkit.engine import accounting, dockerfile, environment, ports, references, stats, timestamps
+from labkit.engine import (
+    accounting,
+    dockerfile,
+    environment,
+    ports,
+    references,
+    spawner,
+    stats,
+    timestamps,
+)
 from labkit.engine.accounting import Stat, Usage
 from labkit.engine.containers import State
 from labkit.engine.environment import Place
@@ -383,6 +394,14 @@ def test_processes_belong_to_containers_by_descent_and_by_session() -> None:
         "b": [30, 31],
     }
     assert accounting.total(found["a"]) == Usage(3, 6, 30, 3)
+
+
+def test_children_are_found_with_and_without_the_kernels_own_list() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        assert child.pid in spawner.children_of(os.getpid())
+        assert (child.pid, os.getpid()) in spawner.parents()
+        spawner.kill_tree(child.pid)
+        assert child.wait(10) == -signal.SIGKILL
 
 
 def test_statistics_of_the_docker_cli_come_out_right() -> None:
