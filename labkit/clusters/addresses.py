@@ -22,6 +22,7 @@ CLUSTERS = 10
 API_PORT = 6443  # 443 is refused to an ordinary user
 KUBELET_PORT = 10250
 DNS_FALLBACK_PORT = 10053  # where port 53 is refused
+_CLAIM = 254  # the node address that no node has: whoever listens there has the cluster's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,13 @@ def is_free(address: str, port: int) -> bool:
     return True
 
 
-def choose(wanted: int | None) -> Addresses:
-    """The first cluster number whose addresses are free; `wanted` alone where it is given.
+def claim(wanted: int | None) -> tuple[Addresses, socket.socket]:
+    """The first cluster number that nobody has, or `wanted` alone; and the socket that holds it.
 
-    A cluster that has been up before wants the number it had, since its Services carry addresses.
-    Raises ClusterError where there is none.
+    A number belongs to whoever listens on its claim address, for as long as that socket is open:
+    two clusters that start at once, even of two users, cannot get the same one.  A cluster that
+    has been up before wants the number it had, since its Services carry addresses.  Raises
+    ClusterError where there is none.
     """
     if not is_free("127.96.255.254", 0):
         raise ClusterError(
@@ -90,13 +93,26 @@ def choose(wanted: int | None) -> Addresses:
         )
     for number in range(CLUSTERS) if wanted is None else (wanted,):
         addresses = Addresses(number)
+        holder = socket.socket()
+        try:
+            holder.bind((addresses.node(_CLAIM), KUBELET_PORT))
+            holder.listen()
+        except OSError:
+            holder.close()
+            continue
         if is_free(addresses.api_server, API_PORT) and is_free(addresses.node(1), KUBELET_PORT):
-            return addresses
-    taken = Addresses(wanted or 0).api_server
-    raise ClusterError(
-        f"The port {taken}:{API_PORT} is taken."
-        if wanted is not None
-        else f"All {CLUSTERS} address ranges for clusters are taken.",
-        "Another cluster, perhaps another user's, runs there.",
+            return addresses, holder
+        holder.close()
+    raise _taken(wanted)
+
+
+def _taken(wanted: int | None) -> ClusterError:
+    if wanted is None:
+        what = f"All {CLUSTERS} address ranges for clusters are taken."
+    else:
+        what = f"The address {Addresses(wanted).api_server}:{API_PORT} of this cluster is taken."
+    return ClusterError(
+        what,
+        "Another cluster, perhaps another user's, or another program listens there.",
         "See what is up: labkit status",
     )

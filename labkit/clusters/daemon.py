@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -25,6 +26,7 @@ from typing import TextIO
 import uvloop
 
 from labkit.clock import Clock
+from labkit.clusters import addresses
 from labkit.clusters.embedded import EmbeddedCluster
 from labkit.clusters.paths import ClusterDir
 from labkit.errors import ClusterError, LabkitError
@@ -76,6 +78,7 @@ def take_lock(directory: ClusterDir) -> TextIO:
 async def run(directory: ClusterDir, reporter: Reporter) -> None:
     """Run the cluster until it is told to end."""
     clock = Clock()
+    claim = claim_number(directory)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -93,6 +96,15 @@ async def run(directory: ClusterDir, reporter: Reporter) -> None:
         idle.cancel()
     finally:
         await cluster.stop()
+        claim.close()
+
+
+def claim_number(directory: ClusterDir) -> socket.socket:
+    """Give the cluster its number, the one it had before if any; the socket that holds it."""
+    description = directory.read_description()
+    found, claim = addresses.claim(description.get("number"))
+    directory.write_description({**description, "number": found.number})
+    return claim
 
 
 async def _wait_until_idle(cluster: EmbeddedCluster, clock: Clock, ended: asyncio.Event) -> None:

@@ -67,7 +67,8 @@ def info(name: str) -> ClusterInfo | None:
         settings=description["settings"],
         kubeconfig=directory.kubeconfig,
         docker_host=f"unix://{directory.docker_socket}",
-        server=addresses.Addresses(description["number"]).server_url,
+        # The daemon adds the number when it has found a free one.
+        server=addresses.Addresses(description.get("number", 0)).server_url,
         pid=daemon_pid(directory),
     )
 
@@ -114,8 +115,6 @@ def up(
             )
         return found
     directory.make()
-    number = directory.read_description()
-    wanted["number"] = addresses.choose(number["number"] if number else None).number
     directory.write_description(wanted)
     _start_daemon(directory, progress)
     started = info(name)
@@ -140,7 +139,7 @@ def _wanted(name: str, nodes: int | None, flags: Mapping[str, str] | None) -> di
     kept = before.get("settings", {}) if flags is None else {}
     merged = {**kept, **(flags or {})}
     settings.complete(merged)  # refuses what cannot be
-    return {"name": name, "nodes": nodes, "settings": merged}
+    return {**before, "name": name, "nodes": nodes, "settings": merged}
 
 
 def _spoken(nodes: int, flags: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import stat
 from pathlib import Path
@@ -11,7 +12,7 @@ from cryptography import x509
 
 from labkit.clusters import addresses, paths, settings
 from labkit.clusters.pki import CertificateAuthority
-from labkit.errors import UsageError
+from labkit.errors import ClusterError, UsageError
 
 NOW = 1_800_000_000.0
 
@@ -42,6 +43,29 @@ def test_clusters_never_share_an_address():
         mine = {cluster.service_cidr, cluster.node(1), cluster.pod_cidr(0), cluster.pod_cidr(1)}
         assert not mine & seen
         seen |= mine
+
+
+def test_a_claimed_number_is_nobody_elses_until_it_is_given_back():
+    first, holder = addresses.claim(None)
+    second, other = addresses.claim(None)
+    other.close()
+    assert first.number != second.number
+    with pytest.raises(ClusterError, match="of this cluster is taken"):
+        addresses.claim(first.number)
+    holder.close()
+    again, holder = addresses.claim(first.number)
+    holder.close()
+    assert again == first
+
+
+def test_a_program_on_the_clusters_address_is_found_before_anything_starts():
+    wanted, holder = addresses.claim(None)
+    holder.close()
+    with socket.socket() as squatter:
+        squatter.bind((wanted.api_server, addresses.API_PORT))
+        squatter.listen()
+        with pytest.raises(ClusterError, match="another program listens there"):
+            addresses.claim(wanted.number)
 
 
 @pytest.mark.parametrize("name", ["", "Lab", "a_b", "-a", "a" * 33, "../x"])
