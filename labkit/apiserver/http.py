@@ -20,16 +20,13 @@ import json
 import logging
 import random
 import ssl
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage, StreamWriter
-from aiohttp.streams import StreamReader
-from multidict import CIMultiDict
 
-from labkit.apiserver import auth, negotiation, statuses, streams
+from labkit.apiserver import answers, auth, negotiation, statuses, streams, target
+from labkit.apiserver.connections import Connections
 from labkit.apiserver.logs import KubeletLogs, log_request
 from labkit.apiserver.pages import Pages
 from labkit.apiserver.request import Request, Result, User, Watch
@@ -42,6 +39,7 @@ log = logging.getLogger(__name__)
 MAX_BODY = 3 * 1024 * 1024
 """Bytes; upstream's limit for resource requests (etcd's own limit, doubled for good measure)."""
 _BODY_TIMEOUT = 60.0  # seconds in which a client must have sent its body
+_MAX_LINE = 64 * 1024  # bytes of a request's first line, where long label selectors are
 _KEEPALIVE = 90.0  # seconds that an idle connection stays open, as upstream
 _WATCH_TIMEOUT = (1800, 3600)  # seconds; random between, so that watches do not all end at once
 _SHUTDOWN = 1.0  # seconds that running requests have left when the server stops
@@ -79,7 +77,7 @@ class HTTPServer:
         self._known_hosts: set[str] = set()
         self._pages = Pages(api)
         self._logs = KubeletLogs(api, kubelet_client)
-        self._connections: _Connections | None = None
+        self._connections: Connections | None = None
         self._listeners: list[asyncio.Server] = []
 
     @property
@@ -90,11 +88,13 @@ class HTTPServer:
     async def start(self) -> None:
         """Listen.  Raises OSError where an address cannot be had; then nothing listens."""
         loop = asyncio.get_running_loop()
-        self._connections = _Connections(
+        self._connections = Connections(
             self._answer,
-            request_factory=_request,
+            MAX_BODY,
             access_log=None,
             keepalive_timeout=_KEEPALIVE,
+            max_line_size=_MAX_LINE,
+            max_field_size=_MAX_LINE,
         )
         try:
             for host, port in self._hosts:
@@ -132,7 +132,7 @@ class HTTPServer:
         if request.writer.output_size:
             # An answer has begun: all that is left is to break it off.
             raise ConnectionAbortedError(str(refusal))
-        return _refusal(refusal)
+        return answers.refusal(refusal)
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         headers, method = request.headers, request.method
@@ -143,7 +143,9 @@ class HTTPServer:
             if method != "GET":
                 raise _method_not_allowed()
             page = await handler(path, headers, params)
-            return web.Response(status=page.code, body=page.body, headers=_headers(page.headers))
+            return web.Response(
+                status=page.code, body=page.body, headers=answers.headers(page.headers)
+            )
         if method not in _METHODS:
             raise _method_not_allowed()
         wanted = log_request(method, path)
@@ -152,6 +154,7 @@ class HTTPServer:
         form = negotiation.accepted(headers.get("Accept", ""))
         body, content_type = None, JSON
         if method in _VERBS_WITH_BODY and request.can_read_body:
+            target.parse(path)  # where nothing is served, it does not matter what the body is
             body, content_type = await _body(request, method)
         answer = await self.api.handle(Request(method, path, user, params, body, content_type))
         if isinstance(answer, Watch):
@@ -168,7 +171,8 @@ class HTTPServer:
             # A client may vary the port at will: do not let it fill the memory.
             if len(self._known_hosts) < 64:
                 self._known_hosts.add(host)
-        user = self._connections.users[request.protocol]
+        # A connection that is lost already is nobody's.
+        user = self._connections.users.get(request.protocol, auth.ANONYMOUS)
         if user is auth.ANONYMOUS and not auth.is_open(path):
             raise status_error(401, "Unauthorized", "Unauthorized")
         return user
@@ -178,7 +182,7 @@ class HTTPServer:
     ) -> web.Response:
         include = params.get("includeObject") or "Metadata"
         content = negotiation.encode(answer.body, form, self.clock.now(), include)
-        headers = _headers({"Content-Type": form.content_type})
+        headers = answers.headers({"Content-Type": form.content_type})
         for warning in answer.warnings:
             headers.add("Warning", f"299 - {json.dumps(warning, ensure_ascii=False)}")
         return web.Response(status=answer.code, body=content, headers=headers)
@@ -192,7 +196,8 @@ class HTTPServer:
     ) -> web.StreamResponse:
         include = params.get("includeObject") or "Metadata"
         encode = streams.encoder(form, self.clock.now, include)
-        response = web.StreamResponse(headers=_headers({"Content-Type": form.content_type}))
+        form = form._replace(media=JSON)  # events are JSON lines, whatever lists may be
+        response = web.StreamResponse(headers=answers.headers({"Content-Type": form.content_type}))
         with self._connections.streaming(request):
             try:
                 seconds = _watch_seconds(params)
@@ -212,65 +217,13 @@ class HTTPServer:
     ) -> web.StreamResponse:
         with self._connections.streaming(request):
             async with self._logs.open(*wanted, params, user) as chunks:
-                response = web.StreamResponse(headers=_headers({"Content-Type": "text/plain"}))
+                response = web.StreamResponse(
+                    headers=answers.headers({"Content-Type": "text/plain"})
+                )
                 await response.prepare(request)
                 async for chunk in chunks:
                     await streams.write(response, chunk)
         return response
-
-
-class _Connections(web.Server):
-    """The open connections: who is at the other end, and what runs for them."""
-
-    def __init__(self, handler, **options: object) -> None:
-        super().__init__(handler, **options)
-        self.users: dict[web.RequestHandler, User] = {}
-        self._streams: dict[web.RequestHandler, asyncio.Task] = {}
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        self.users[handler] = auth.user_of(transport.get_extra_info("peercert"))
-
-    def connection_lost(
-        self, handler: web.RequestHandler, exc: BaseException | None = None
-    ) -> None:
-        super().connection_lost(handler, exc)
-        self.users.pop(handler, None)
-        if task := self._streams.pop(handler, None):
-            task.cancel()
-
-    def streaming(self, request: web.BaseRequest) -> _Streaming:
-        """While this context is entered, the current task ends with the request's connection."""
-        return _Streaming(self._streams, request.protocol)
-
-    def end_streams(self) -> None:
-        """Cancel all streams; their connections are closed by that."""
-        for task in list(self._streams.values()):
-            task.cancel()
-
-
-class _Streaming:
-    def __init__(self, tasks: dict[web.RequestHandler, asyncio.Task], key) -> None:
-        self._tasks, self._key = tasks, key
-
-    def __enter__(self) -> None:
-        if self._key.transport is None:
-            raise ConnectionResetError("the client has gone")
-        self._tasks[self._key] = asyncio.current_task()
-
-    def __exit__(self, *_: object) -> None:
-        self._tasks.pop(self._key, None)
-
-
-def _request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: web.RequestHandler,
-    writer: StreamWriter,
-    task: asyncio.Task,
-) -> web.BaseRequest:
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
 
 
 async def _body(request: web.BaseRequest, method: str) -> tuple[object, str]:
@@ -295,28 +248,6 @@ def _too_large() -> ApiError:
 def _method_not_allowed() -> ApiError:
     message = "the server does not allow this method on the requested resource"
     return status_error(405, "MethodNotAllowed", message)
-
-
-def _headers(given: Mapping[str, str]) -> CIMultiDict[str]:
-    headers: CIMultiDict[str] = CIMultiDict(given)
-    headers["Audit-Id"] = str(uuid.uuid4())
-    headers.setdefault("Cache-Control", "no-cache, private")
-    return headers
-
-
-def _refusal(error: ApiError) -> web.Response:
-    headers = _headers({"Content-Type": JSON})
-    if seconds := (error.status.get("details") or {}).get("retryAfterSeconds"):
-        headers["Retry-After"] = str(seconds)
-    if error.code == 401:
-        headers["WWW-Authenticate"] = "Certificate"
-    response = web.Response(
-        status=error.code, body=negotiation.dump(error.status, JSON), headers=headers
-    )
-    if error.code in (408, 413):
-        # What is left of the body is not worth reading.
-        response.force_close()
-    return response
 
 
 def _watch_seconds(params: Mapping[str, str]) -> float:

@@ -166,6 +166,27 @@ async def test_a_fault_of_the_server_is_a_status_too(certificates, caplog):
     assert "request failed" in caplog.text
 
 
+async def test_what_is_not_http_is_refused_by_a_status(server, certificates):
+    host, port = server[1].addresses[0]
+    reader, writer = await asyncio.open_connection(host, port, ssl=certificates.client())
+    writer.write(b"GET\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400") or head.startswith(b"HTTP/1.0 400")
+    assert json.loads(body)["reason"] == "BadRequest"
+
+
+async def test_a_body_for_nothing_is_not_found_whatever_it_is(http):
+    path = "/apis/example.com/v1/things"
+    assert await refusal(await http.post(path, data=b"[")) == (404, "NotFound")
+
+
+async def test_selectors_may_be_long(http):
+    names = ",".join(f"name-{number}" for number in range(1500))
+    answer = await http.get(CONFIG_MAPS, params={"labelSelector": f"app in ({names})"})
+    assert answer.status == 200
+
+
 # -- forms -----------------------------------------------------------------------------------------
 
 
@@ -326,6 +347,25 @@ async def test_a_burst_of_events_arrives_whole(certificates):
     assert [event["object"]["metadata"]["name"] for event in seen][::999] == [
         "pod-0", "pod-999", "pod-1998", "pod-2997",
     ]  # fmt: skip
+
+
+async def test_a_client_that_does_not_read_is_not_read_ahead_for(certificates):
+    obj = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x" * 100_000}}
+    large = WatchEvent("ADDED", Encoded(obj, orjson.dumps(obj)))
+    api = Slow(*[large] * 1000)
+    async with serving(certificates, api) as (_, http):
+        port = http.addresses[0][1]
+        tls = certificates.client()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+        writer.write(b"GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        waiting = -1
+        while waiting != api.queue.qsize():
+            waiting = api.queue.qsize()
+            await asyncio.sleep(0.2)
+        assert waiting > 0
+        writer.close()
+        await asyncio.wait_for(api.closed.wait(), 10)
 
 
 async def test_an_error_in_a_watch_is_its_last_event(certificates):
