@@ -70,7 +70,10 @@ def app_config(
     config = {
         "Image": container["image"],
         "Env": [f"{key}={value}" for key, value in env.items()],
-        "Labels": inst.labels(pod, name, attempt, place.node, sandbox_id),
+        "Labels": {
+            **inst.labels(pod, name, attempt, place.node, sandbox_id),
+            inst.HASH: inst.hash_of(container),
+        },
         "HostConfig": {
             "NetworkMode": f"container:{sandbox_id}",
             **resources(container.get("resources") or {}),

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 
 from labkit.kube import pods, times
 from labkit.kubelet import backoff
+from labkit.kubelet import instances as inst
 from labkit.kubelet.instances import EXITED, RUNNING, SANDBOX, Instance
 from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.view import Blocked, View, grace_period, is_sidecar, restarts
@@ -227,13 +228,22 @@ class _Steps:
         )
 
     def _keep_or_kill(self, container: Mapping, run: Instance) -> None:
-        failed = self.view.probed(container, run).failed
-        name = container["name"]
-        if failed:
-            grace = (container.get(f"{failed}Probe") or {}).get("terminationGracePeriodSeconds")
-            grace = grace_period(self.view.pod) if grace is None else grace
-            message = f"Container {name} failed {failed} probe, will be restarted"
+        name, failed = container["name"], self.view.probed(container, run).failed
+        grace = grace_period(self.view.pod)
+        if self._is_another(container, run):
+            message = f"Container {name} definition changed, will be restarted"
             self.kill.append(Kill(run, grace, message))
+        elif failed:
+            own = (container.get(f"{failed}Probe") or {}).get("terminationGracePeriodSeconds")
+            message = f"Container {name} failed {failed} probe, will be restarted"
+            self.kill.append(Kill(run, grace if own is None else own, message))
+
+    def _is_another(self, container: Mapping, run: Instance) -> bool:
+        """Whether the Pod's container was given another image since `run` began."""
+        known = (run.labels or {}).get(inst.HASH)
+        if known in (None, inst.hash_of(container)):
+            return False
+        return self.view.spec.get("restartPolicy") != "Never"
 
 
 def _blocked(view: View, name: str) -> Blocked | None:

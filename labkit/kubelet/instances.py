@@ -8,6 +8,7 @@ engine here, so each container also carries its node.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ CONTAINER_NAME = "io.kubernetes.container.name"
 TYPE = "io.kubernetes.docker.type"
 SANDBOX_ID = "io.kubernetes.sandbox.id"
 RESTART_COUNT = "annotation.io.kubernetes.container.restartCount"
+HASH = "annotation.io.kubernetes.container.hash"
 GRACE_PERIOD = "annotation.io.kubernetes.pod.terminationGracePeriod"
 NODE = "io.labkit.node"
 
@@ -56,6 +58,12 @@ def docker_name(pod: Mapping, container: str, attempt: int) -> str:
     """The engine's name for one run of one container of `pod`."""
     meta = pod["metadata"]
     return f"k8s_{container}_{meta['name']}_{meta['namespace']}_{meta['uid']}_{attempt}"
+
+
+def hash_of(container: Mapping) -> str:
+    """Changes when a running Pod's container is to be another one: its image was changed."""
+    text = f"{container['name']} {container.get('image', '')}"
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def labels(pod: Mapping, container: str, attempt: int, node: str, sandbox_id: str) -> dict:

@@ -18,7 +18,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import aclosing
 from pathlib import Path
 
 from labkit.client import Client, EventRecorder, Informer, WorkQueue
@@ -223,26 +224,29 @@ class Kubelet:
     # The engine
 
     async def _follow_engine(self) -> None:
-        """Relist, follow the engine's events, and begin anew when the connection breaks."""
+        """Follow the engine's events, and begin anew when the connection breaks."""
         while True:
-            relisting: asyncio.Task | None = None
             try:
-                async for event in self._runtime.events():
-                    if relisting is None:
-                        # Connected: from now on no event is lost, so a list now completes it.
-                        self._engine_up = True
-                        await self._node.engine_connected()
-                        await self._relist()
-                        self._pods_known()
-                        relisting = self._spawn(self._keep_relisting())
-                    else:
-                        await self._engine_event(event)
+                async with aclosing(self._runtime.events()) as events:
+                    await self._follow(events)
             except ENGINE_ERRORS as error:
                 self._engine_lost(message_of(error))
-            finally:
-                if relisting:
-                    relisting.cancel()
             await self._clock.sleep(_RECONNECT)
+
+    async def _follow(self, events: AsyncIterator[Mapping]) -> None:
+        await anext(events)
+        # Connected: from now on no event is lost, so a list now completes the picture.
+        self._engine_up = True
+        await self._node.engine_connected()
+        await self._relist()
+        self._pods_known()
+        relisting = self._spawn(self._keep_relisting())
+        try:
+            async for event in events:
+                await self._engine_event(event)
+        finally:
+            relisting.cancel()
+        raise ConnectionError("the engine ended its stream of events")
 
     def _engine_lost(self, why: str) -> None:
         if self._engine_up:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -144,7 +144,7 @@ class Runtime:
         ended = await execution.inspect()
         return ended["ExitCode"] or 0, output.decode(errors="replace")
 
-    async def events(self) -> AsyncIterator[Mapping]:
+    async def events(self) -> AsyncGenerator[Mapping]:
         """The engine's events about the node's containers; first an empty one, when connected."""
         filters = {"type": ["container"], "label": [f"{inst.NODE}={self._node}"]}
         async with self._stream("events", {"filters": json.dumps(filters)}) as response:
@@ -155,7 +155,7 @@ class Runtime:
 
     async def logs(
         self, container_id: str, params: Mapping[str, str], *, tty: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """A container's log as it was written; `params` are those of `docker logs`."""
         async with self._stream(f"containers/{container_id}/logs", params) as response:
             # A terminal has one stream, so nothing is multiplexed.

@@ -9,7 +9,8 @@ Left out: exec, attach, port-forward, /metrics, /configz, the debugging handlers
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -103,14 +104,15 @@ class KubeletServer:
         return await self._send(request, chunks, limit)
 
     async def _send(
-        self, request: web.Request, chunks: AsyncIterator[bytes], limit: int | None
+        self, request: web.Request, chunks: AsyncGenerator[bytes], limit: int | None
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         try:
-            async for chunk in limited(chunks, limit):
-                if not response.prepared:
-                    await response.prepare(request)
-                await response.write(chunk)
+            async with aclosing(chunks):
+                async for chunk in limited(chunks, limit):
+                    if not response.prepared:
+                        await response.prepare(request)
+                    await response.write(chunk)
         except ENGINE_ERRORS as error:
             if not response.prepared:
                 return web.Response(status=500, text=message_of(error))

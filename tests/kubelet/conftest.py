@@ -8,6 +8,7 @@ static busybox, for no image can be pulled offline).
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 import ssl
 import subprocess
@@ -272,6 +273,8 @@ async def lab(request: pytest.FixtureRequest, client: Client, clock: SteppedCloc
     if request.param == "embedded":
         lab = await EmbeddedLab.start(client, clock, tmp_path)
     else:
-        lab = Lab(client, clock, request.getfixturevalue("dockerd"), tmp_path, "172.29.77.0/24")
+        # A random subnet, for others may use the daemon too.
+        cidr = f"172.29.{random.randrange(256)}.0/24"
+        lab = Lab(client, clock, request.getfixturevalue("dockerd"), tmp_path, cidr)
     yield lab
     await lab.clean()

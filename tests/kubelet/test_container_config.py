@@ -4,6 +4,7 @@ import pytest
 
 from labkit.kubelet import container_config as config
 from labkit.kubelet.container_config import ClusterDns, NodePlace
+from labkit.kubelet.instances import hash_of
 from tests.kubelet.builders import pod
 
 PLACE = NodePlace("lab-worker", "lab-worker", ClusterDns("127.96.0.10", 53, "cluster.local"))
@@ -104,6 +105,7 @@ def test_containers_are_known_again_by_their_labels():
         "io.kubernetes.sandbox.id": "s0",
         "annotation.io.kubernetes.container.restartCount": "2",
         "annotation.io.kubernetes.pod.terminationGracePeriod": "7",
+        "annotation.io.kubernetes.container.hash": hash_of({"name": "app", "image": "web:1"}),
         "io.labkit.node": "lab-worker",
     }
 

@@ -273,3 +273,31 @@ async def test_many_pods_start_side_by_side(lab: Lab):
         await lab.create({"containers": [shell(RUNS_ON)]}, name)
     addresses = {(await lab.until(is_ready, name))["status"]["podIP"] for name in names}
     assert len(addresses) == len(names)
+
+
+async def test_a_container_that_is_given_another_image_is_restarted(embedded: Lab):
+    await embedded.kubelet()
+    await embedded.create({"containers": [shell(RUNS_ON)]})
+    await embedded.until(is_ready)
+    image = {"name": "app", "image": "busybox:latest"}
+    await embedded.client.patch(
+        PODS, "web", {"spec": {"containers": [image]}}, "default", kind="strategic"
+    )
+    pod = await embedded.until(lambda pod: container(pod)["restartCount"] == 1 and is_ready(pod))
+    assert container(pod)["image"] == "busybox:latest"
+    told = "Killing: Container app definition changed, will be restarted"
+    assert told in await embedded.events()
+
+
+async def test_several_nodes_share_one_engine(embedded: Lab, client, clock, tmp_path):
+    other = Lab(client, clock, embedded.docker_url, tmp_path, "127.249.2.0/24")
+    await embedded.kubelet()
+    second = await other.kubelet()
+    await embedded.create({"containers": [shell(RUNS_ON)]}, "here")
+    await other.create({"containers": [shell(RUNS_ON)]}, "there")
+    here = await embedded.until(is_ready, "here")
+    there = await other.until(is_ready, "there")
+    assert here["status"]["podIP"].startswith("127.249.1.")
+    assert there["status"]["podIP"].startswith("127.249.2.")
+    assert [state.pod["metadata"]["name"] for state in second.pods.values()] == ["there"]
+    await other.clean()
