@@ -16,10 +16,11 @@ export PATH := $(BIN):$(PATH)
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml binder/overrides.json
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "labkit needs Python 3.11 or newer: make PYTHON=python3.12 setup")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	install -D -m 644 binder/overrides.json $(VENV)/share/jupyter/lab/settings/overrides.json
 	touch $@
 
 lab: setup
@@ -33,7 +34,7 @@ lint: setup
 
 # The tests bring up clusters of their own, in a directory of their own.
 test: lint
-	LABKIT_HOME="$$(mktemp -d)" pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 tests notebooks
+	pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 tests notebooks
 
 bench: setup
 	python -m benchmarks

@@ -62,12 +62,10 @@ def take_down(home: Path) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Clusters of the notebooks live in a directory of this run, unless one was given."""
-    if "LABKIT_HOME" not in os.environ:
-        os.environ["LABKIT_HOME"] = tempfile.mkdtemp(prefix="labkit-")
-    config.labkit_home = Path(os.environ["LABKIT_HOME"])
+    """Clusters of this run live in a directory of this run, never in the learner's own."""
+    config.labkit_home = Path(tempfile.mkdtemp(prefix="labkit-"))
+    os.environ["LABKIT_HOME"] = str(config.labkit_home)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if config.labkit_home.is_dir():
-        take_down(config.labkit_home)
+    take_down(config.labkit_home)

@@ -35,7 +35,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     home, log = copy.parent / "home", copy.parent / "jupyter.log"
     home.mkdir()
     flags = "--no-browser --ServerApp.port=0 --ServerApp.ip=127.0.0.1"
-    environment = {**os.environ, "LABKIT_HOME": str(home)}
+    environment = {
+        **os.environ,
+        "LABKIT_HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "jupyter"),  # a newcomer's: no settings, no open tabs
+    }
     with log.open("w") as output:
         process = subprocess.Popen(
             ["make", "lab", f"NOTEBOOK={copy / NOTEBOOKS[0]}", f"LAB_FLAGS={flags}"],
@@ -48,8 +52,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     try:
         yield _url(log, process), copy
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
         take_down(home)
 
 
@@ -57,7 +62,7 @@ def _url(log: Path, process: subprocess.Popen) -> str:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(r"http://127\.0\.0\.1:(\d+)/lab\S*token=(\w+)", log.read_text()):
-            return f"http://127.0.0.1:{found[1]}/lab/tree/{{}}?token={found[2]}"
+            return f"http://127.0.0.1:{found[1]}/lab/workspaces/{{}}/tree/{{}}?token={found[2]}"
         time.sleep(0.2)
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 
@@ -81,14 +86,14 @@ def test_run_all_reaches_the_end(lab: tuple[str, Path], browser, notebook: str):
     url, folder = lab
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     try:
-        page.goto(url.format(notebook))
+        page.goto(url.format(f"test{NOTEBOOKS.index(notebook)}", notebook))
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
         page.wait_for_selector("[data-status=idle], [title*='Idle']", timeout=60_000)
         _menu(page, "Edit", "Clear Outputs of All Cells")
         _menu(page, "Run", "Run All Cells")
         cells = _wait_for_the_end(page, folder / notebook)
-        _keep(page, notebook)
     finally:
+        _keep(page, notebook)
         page.close()
     failed = [cell["source"] for cell in cells if _errors(cell)]
     assert not failed, "".join(failed[0])
