@@ -36,6 +36,7 @@ class EndpointsController(ServiceController):
         namespace, name = objects.split_key(key)
         service = self.services.store.get(key)
         if service is None:
+            self.sizes.pop(key, None)
             await self._delete(namespace, name)
         elif is_managed(service) and not objects.is_deleting(service):
             await self._write(service)
@@ -52,6 +53,7 @@ class EndpointsController(ServiceController):
         found = backends(
             service, self.pods.by_index("namespace", meta["namespace"]), terminating=False
         )
+        self.sizes[objects.key(service)] = len(found)
         wanted = {"subsets": subsets(service, found)}
         labels = {**objects.labels(service), MANAGED_BY: "endpoint-controller"}
         if is_headless(service):

@@ -16,7 +16,7 @@ from labkit.clock import Clock
 from labkit.controllers import slices
 from labkit.controllers.backends import address_type, backends, endpoint, is_headless, is_managed
 from labkit.controllers.expectations import Expectations
-from labkit.controllers.informers import InformerFactory, SharingController
+from labkit.controllers.informers import InformerFactory, SharingController, batch_delay
 from labkit.kube import objects, pods
 from labkit.kube.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 
@@ -38,8 +38,14 @@ class ServiceController(SharingController):
         super().__init__(client, clock, informers)
         self.services = self.watch(SERVICES)
         self.services.add_index("namespace", lambda obj: (obj["metadata"]["namespace"],))
-        self.pods = self.watch(PODS, self._services_of)
+        self.pods = self.watch(PODS, enqueue=False)
         self.pods.add_index("namespace", lambda obj: (obj["metadata"]["namespace"],))
+        self.on_change(self.pods, self._pod_changed)
+        self.sizes: dict[str, int] = {}  # how many Pods each Service had when it was looked at
+
+    def _pod_changed(self, old: Mapping | None, new: Mapping | None) -> None:
+        for key in {key for pod in (old, new) if pod for key in self._services_of(pod)}:
+            self.queue.add_after(key, batch_delay(self.sizes.get(key, 0)))
 
     def _services_of(self, pod: Mapping) -> list[str]:
         labels = objects.labels(pod)
@@ -76,6 +82,7 @@ class EndpointSliceController(ServiceController):
         service = self.services.store.get(key)
         if service is None:
             self.expectations.forget(key)  # its slices have it as owner and go with it
+            self.sizes.pop(key, None)
             return None
         if not is_managed(service) or objects.is_deleting(service):
             return None
@@ -90,9 +97,11 @@ class EndpointSliceController(ServiceController):
     def _desired(self, service: Mapping) -> dict[slices.Group, list[dict]]:
         namespace = service["metadata"]["namespace"]
         found: dict[slices.Group, list[dict]] = {}
-        for ports, pod in backends(
+        pods_behind = backends(
             service, self.pods.by_index("namespace", namespace), terminating=True
-        ):
+        )
+        self.sizes[objects.key(service)] = len(pods_behind)
+        for ports, pod in pods_behind:
             group = slices.Group(address_type(pod["status"]["podIP"]), tuple(sorted(ports)))
             found.setdefault(group, []).append(endpoint(service, pod, self._zone(pod)))
         families = service["spec"].get("ipFamilies") or ["IPv4"]

@@ -20,6 +20,18 @@ from labkit.clock import Clock
 from labkit.kube import objects
 from labkit.kube.resources import Resource
 
+_FEW, _PER_SECOND, _LONGEST = 32, 2000, 1.0
+
+
+def batch_delay(members: int) -> float:
+    """Seconds to gather changes of the members of something before looking at it as a whole.
+
+    Looking at n Pods for each change of one of them costs n² for a burst that changes all.  A few
+    are looked at at once; of many, changes are gathered for as long as a look about takes.  (Here
+    for upstream's limit on requests to the API, which has the same effect.)
+    """
+    return 0.0 if members <= _FEW else min(members / _PER_SECOND, _LONGEST)
+
 
 class SharedInformer(Informer):
     """An informer with many users: it starts with the first and ends with its factory."""

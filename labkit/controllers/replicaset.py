@@ -20,7 +20,7 @@ from labkit.clock import Clock
 from labkit.controllers.batches import slow_start
 from labkit.controllers.claims import claim
 from labkit.controllers.expectations import Expectations
-from labkit.controllers.informers import InformerFactory, SharingController
+from labkit.controllers.informers import InformerFactory, SharingController, batch_delay
 from labkit.controllers.pod_ranking import pods_to_delete
 from labkit.controllers.replica_status import (
     next_availability,
@@ -50,7 +50,7 @@ class ReplicaSetController(SharingController):
         self._sets.add_index(BY_CONTROLLER, controller_uid)
         self._sets.add_index("namespace", lambda obj: (obj["metadata"]["namespace"],))
         self.on_change(self._sets, self._set_changed)
-        self._pods = self.watch(PODS, self._keys_of_pod)
+        self._pods = self.watch(PODS, enqueue=False)
         self._pods.add_index(BY_CONTROLLER, controller_uid)
         self._pods.add_index(ORPHANS, orphan_namespace)
         self.on_change(self._pods, self._pod_changed)
@@ -116,6 +116,14 @@ class ReplicaSetController(SharingController):
         return f"{pod['metadata']['namespace']}/{owner['name']}"
 
     def _pod_changed(self, old: Mapping | None, new: Mapping | None) -> None:
+        self._observe(old, new)
+        for key in {key for pod in (old, new) if pod for key in self._keys_of_pod(pod)}:
+            replica_set = self._sets.store.get(key)
+            members = replicas_of(replica_set["spec"]) if replica_set else 0
+            self.queue.add_after(key, batch_delay(members))
+
+    def _observe(self, old: Mapping | None, new: Mapping | None) -> None:
+        """What was expected has come."""
         key = self._owner_key(new or old)
         if key is None:
             return
