@@ -231,6 +231,9 @@ class Kubelet:
                     await self._follow(events)
             except ENGINE_ERRORS as error:
                 self._engine_lost(message_of(error))
+            except Exception:
+                # Without this loop the kubelet is deaf: whatever happens, it goes on.
+                log.exception("engine's events not understood node=%s", self.node_name)
             await self._clock.sleep(_RECONNECT)
 
     async def _follow(self, events: AsyncIterator[Mapping]) -> None:

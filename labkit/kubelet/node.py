@@ -123,6 +123,8 @@ class NodeAgent:
                 await self._refresh()
             except _API_ERRORS as error:
                 log.info("node status not written node=%s error=%s", self._name, error)
+            except Exception:
+                log.exception("node status failed node=%s", self._name)
             self._queue.done(self._name)
             self._queue.add_after(self._name, self._settings.node_status_update_frequency)
 
@@ -203,6 +205,9 @@ class NodeAgent:
             except _API_ERRORS as error:
                 self._lease = None
                 log.info("lease not renewed node=%s error=%s", self._name, error)
+            except Exception:
+                self._lease = None
+                log.exception("lease failed node=%s", self._name)
             await self._clock.sleep(self._settings.node_lease_renew_interval)
 
     async def _renew(self) -> None:

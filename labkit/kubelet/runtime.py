@@ -188,7 +188,11 @@ class Runtime:
     @asynccontextmanager
     async def _stream(self, path: str, params: Mapping[str, str]):
         async with self.docker._query(path, params=params, timeout=_FOREVER) as response:
-            yield response
+            try:
+                yield response
+            finally:
+                # aiodocker leaves that to its caller; a stream is rarely read to its end.
+                response.close()
 
 
 async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
