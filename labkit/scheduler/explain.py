@@ -42,10 +42,11 @@ def explain(
 ) -> list[NodeVerdict]:
     """The verdict on each of `nodes` for a Pod of the API, best first.
 
-    `default` selects the Pods to spread from where the Pod has no constraints of its own.
+    `default` selects the Pods to spread from where the Pod has no constraints of its own.  A Pod
+    that runs already is judged as if it did not: the question is why it is where it is.
     """
-    # Asked about a Pod that runs already, we want to know why, and not that it is there.
     seen = view({**pod, "spec": {k: v for k, v in pod["spec"].items() if k != "nodeName"}})
+    nodes = [_without(node, seen.uid) for node in nodes]
     spread = spread_of(seen, default)
     table, domains = Table(spread), Domains(spread)
     for place, fresh in enumerate(_rows(seen, spread, nodes)):
@@ -63,6 +64,18 @@ def explain(
             found |= {name: values[index] for name, values in compared.items()}
         verdicts.append(NodeVerdict(node.name, filters[place], found, sum(found.values())))
     return sorted(verdicts, key=lambda each: (not each.possible, -each.total, each.node))
+
+
+def _without(node: NodeInfo, uid: str) -> NodeInfo:
+    """The node as it would be without one of its Pods."""
+    if uid not in node.pods:
+        return node
+    rest = NodeInfo(node.name)
+    rest.set_node(node.node)
+    for pod in node.pods.values():
+        if pod.uid != uid:
+            rest.add(pod)
+    return rest
 
 
 def _rows(pod: PodView, spread: Spread, nodes: Sequence[NodeInfo]) -> Iterator[Row]:

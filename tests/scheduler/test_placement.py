@@ -182,3 +182,10 @@ def test_the_explanation_shows_every_filter_and_score_and_agrees_with_the_decisi
     cache, placer = cluster(*nodes)
     cache.set_pod(None, {**busy, "spec": {**busy["spec"], "nodeName": "used"}})
     assert placer.decide(seen("p", cpu="500m", memory="1Gi"), Spread()).node == "empty"
+
+
+def test_a_pod_that_runs_is_explained_as_if_it_did_not():
+    runs = pod("p", cpu="3", node="a")
+    verdicts = explain(runs, [info("a", on=[runs]), info("b")])
+    assert all(each.possible for each in verdicts)
+    assert verdicts[0].total == verdicts[1].total
