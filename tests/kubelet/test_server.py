@@ -86,7 +86,7 @@ LOGS = "/containerLogs/default/web/app"
 
 async def test_logs_are_the_containers_output(lab: Lab):
     kubelet = await lab.kubelet()
-    script = "echo one; echo two >&2; echo three; " + RUNS_ON
+    script = "echo one; echo two >&2; sleep 0.3; echo three; " + RUNS_ON
     await lab.create({"containers": [shell(script)]})
     await lab.until(is_ready)
 
