@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from labkit.client.client import Client
 from labkit.client.errors import ApiError
-from labkit.client.informer import Informer
+from labkit.client.informer import Handler, Informer
 from labkit.client.workqueue import WorkQueue
 from labkit.clock import Clock
 from labkit.kube import objects
@@ -54,7 +54,7 @@ class Controller:
         owner to another wakes both.  With `enqueue=False` it is only a cache.  `scope` is an
         Informer's namespace, label_selector, field_selector.
         """
-        informer = Informer(self.client, resource, self.clock, **scope)
+        informer = self.new_informer(resource, **scope)
         self._informers.append(informer)
         if enqueue:
             keys = keys or (lambda obj: (objects.key(obj),))
@@ -64,8 +64,16 @@ class Controller:
                     for key in keys(obj) if obj else ():
                         self.queue.add(key)
 
-            informer.add_handler(handler)
+            self.on_change(informer, handler)
         return informer
+
+    def new_informer(self, resource: Resource, **scope: str) -> Informer:
+        """Where `watch` gets its informers: here one of its own for each call."""
+        return Informer(self.client, resource, self.clock, **scope)
+
+    def on_change(self, informer: Informer, handler: Handler) -> None:
+        """Call `handler(old, new)` for the changes of one of this controller's informers."""
+        informer.add_handler(handler)
 
     async def reconcile(self, key: str) -> float | None:
         """Make the world as `key` wants it; seconds until the next look, or None."""

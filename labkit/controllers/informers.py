@@ -12,12 +12,10 @@ the watches.  A controller that is built without a factory has one of its own an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
 
 from labkit.client import Client, Controller, EventRecorder, Informer
 from labkit.client.informer import Handler, IndexFunction
 from labkit.clock import Clock
-from labkit.kube import objects
 from labkit.kube.resources import Resource
 
 _FEW, _PER_SECOND, _LONGEST = 32, 2000, 1.0
@@ -102,27 +100,9 @@ class SharingController(Controller):
         self.events = EventRecorder(client, clock, self.component or self.name)
         self._handlers: list[tuple[SharedInformer, Handler]] = []
 
-    def watch(
-        self,
-        resource: Resource,
-        keys: Callable[[Mapping], Iterable[str]] | None = None,
-        *,
-        enqueue: bool = True,
-        **scope: str,
-    ) -> SharedInformer:
-        """As `Controller.watch`, but on the informer that all controllers share."""
-        informer = self.informers.informer(resource, **scope)
-        self._informers.append(informer)
-        if enqueue:
-            keys = keys or (lambda obj: (objects.key(obj),))
-
-            def handler(old: Mapping | None, new: Mapping | None) -> None:
-                for obj in (old, new):
-                    for key in keys(obj) if obj else ():
-                        self.queue.add(key)
-
-            self.on_change(informer, handler)
-        return informer
+    def new_informer(self, resource: Resource, **scope: str) -> SharedInformer:
+        """The informer that all controllers share."""
+        return self.informers.informer(resource, **scope)
 
     def on_change(self, informer: SharedInformer, handler: Handler) -> None:
         """Call `handler(old, new)` for every change until this controller stops."""
