@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,10 @@ import pytest
 
 REQUIRED = set(filter(None, os.environ.get("LABKIT_TEST_REQUIRE", "").split(",")))
 DOCKER_SOCKET = "/var/run/docker.sock"
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts what runs in its background so, and what the tests interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def tool(name: str) -> str:

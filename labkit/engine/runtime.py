@@ -300,26 +300,23 @@ class Runtime:
 
     async def stop(self, container: Container, seconds: float | None) -> None:
         """`POST /containers/{id}/stop`: the stop signal, then after `seconds` SIGKILL."""
-        async with container.lock:
-            await self._stop(container, seconds)
-
-    async def _stop(self, container: Container, seconds: float | None) -> None:
+        # Without the lock: a shorter stop or a forced removal overtakes a longer one.
         if not container.state.running:
             raise NotModified
         if seconds is None:
             own = container.config["StopTimeout"]
             seconds = STOP_SECONDS if own is None else own
+        run = container.exits
         await self._signal(container, parse_signal(container.config["StopSignal"]))
-        if not await self._ended(container, None if seconds < 0 else seconds):
-            await self._signal(container, signal.SIGKILL)
-            await self._ended(container, KILL_SECONDS)
+        if not await self._ended(container, run, None if seconds < 0 else seconds):
+            await self._kill(container, run)
         self.events.publish("container", "stop", container.id, container.attributes())
 
     async def restart(self, container: Container, seconds: float | None) -> None:
         """`POST /containers/{id}/restart`: stop if running, then start."""
+        if container.state.running:
+            await self.stop(container, seconds)
         async with container.lock:
-            if container.state.running:
-                await self._stop(container, seconds)
             await self._start(container)
             self.events.publish("container", "restart", container.id, container.attributes())
 
@@ -327,9 +324,14 @@ class Runtime:
         """`POST /containers/{id}/kill`: a signal to the main process."""
         if not container.state.running:
             raise not_running(container.id)
-        await self._signal(container, number)
         if number == signal.SIGKILL:
-            await self._ended(container, KILL_SECONDS)
+            await self._kill(container, container.exits)
+        else:
+            await self._signal(container, number)
+
+    async def _kill(self, container: Container, run: int) -> None:
+        await self._signal(container, signal.SIGKILL)
+        await self._ended(container, run, KILL_SECONDS)
 
     async def _signal(self, container: Container, number: signal.Signals) -> None:
         if container.process is not None:
@@ -337,11 +339,11 @@ class Runtime:
         attributes = container.attributes(signal=str(int(number)))
         self.events.publish("container", "kill", container.id, attributes)
 
-    async def _ended(self, container: Container, seconds: float | None) -> bool:
-        """Wait until the container does not run; false after `seconds`."""
+    async def _ended(self, container: Container, run: int, seconds: float | None) -> bool:
+        """Wait until this run (there were `run` before it) has ended; false after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
-                while container.state.running:
+                while container.state.running and container.exits == run:
                     await container.change()
         except TimeoutError:
             return False
@@ -355,8 +357,7 @@ class Runtime:
             if container.state.running:
                 if not force:
                     raise remove_running(container.id)
-                await self._signal(container, signal.SIGKILL)
-                await self._ended(container, KILL_SECONDS)
+                await self._kill(container, container.exits)
             container.gone = True
             del self.containers[container.id]
             for exec_id in container.execs:

@@ -63,6 +63,22 @@ def test_stop_kills_a_container_that_ignores_sigterm(lab: Lab) -> None:
     assert container.attrs["State"]["ExitCode"] == 137
 
 
+@pytest.mark.parametrize(
+    "end",
+    [lambda container: container.stop(timeout=1), lambda container: container.remove(force=True)],
+    ids=["a-shorter-stop", "a-forced-removal"],
+)
+def test_a_stop_that_waits_long_is_overtaken_by(end, lab: Lab) -> None:
+    container = lab.run("trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done")
+    until(lambda: b"ready" in container.logs(), "the trap is set")
+    waiting = threading.Thread(target=container.stop, kwargs={"timeout": 50})
+    waiting.start()
+    until(lambda: b"asked" in container.logs(), "the first stop has begun")
+    end(container)
+    waiting.join(20)
+    assert not waiting.is_alive()
+
+
 def test_kill_ends_a_container_at_once(lab: Lab) -> None:
     container = lab.run(FOREVER)
     container.kill()

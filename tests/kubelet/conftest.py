@@ -138,6 +138,19 @@ class Lab:
             while await unsettled():  # noqa: ASYNC110 (bounded)
                 await asyncio.sleep(0.01)
 
+    async def said(self, word: str, name: str = "web") -> None:
+        """Return when the first container of the Pod has written `word`."""
+        from aiodocker import Docker
+
+        pod = await self.until(lambda pod: container(pod).get("containerID"), name)
+        async with Docker(url=self.docker_url) as docker:
+            own = docker.containers.container(container(pod)["containerID"].partition("://")[2])
+
+            async def silent() -> bool:
+                return word not in "".join(await own.log(stdout=True))
+
+            await self.settle(silent)
+
     async def events(self) -> list[str]:
         """The Events of all Pods, as `reason: message`, in order."""
         await asyncio.sleep(0.05)  # they are sent in the background
@@ -170,7 +183,7 @@ def shell(script: str, **fields: object) -> dict:
 
 
 RUNS_ON = "trap 'exit 0' TERM; while :; do sleep 0.1; done"  # until it is asked to end
-DEAF = "trap '' TERM; while :; do sleep 0.1; done"  # until it is killed
+DEAF = "trap '' TERM; echo deaf; while :; do sleep 0.1; done"  # until it is killed
 
 
 def is_ready(pod: Mapping | None) -> bool:

@@ -176,7 +176,7 @@ async def test_a_deleted_pod_ends_by_itself_within_its_grace(lab: Lab):
 async def test_a_deaf_container_is_killed_after_its_grace(lab: Lab):
     await lab.kubelet()
     await lab.create({"containers": [shell(DEAF)], "terminationGracePeriodSeconds": 1})
-    await lab.until(is_ready)
+    await lab.said("deaf")
     await lab.client.delete(PODS, "web", "default")
     await lab.until(lambda pod: pod is None)
 
@@ -184,7 +184,7 @@ async def test_a_deaf_container_is_killed_after_its_grace(lab: Lab):
 async def test_a_shorter_grace_overtakes_a_longer_one(lab: Lab):
     await lab.kubelet()
     await lab.create({"containers": [shell(DEAF)], "terminationGracePeriodSeconds": 600})
-    await lab.until(is_ready)
+    await lab.said("deaf")
     await lab.client.delete(PODS, "web", "default")
     await lab.until(lambda pod: "deletionTimestamp" in pod["metadata"])
     await lab.client.delete(PODS, "web", "default", grace_period_seconds=1)
