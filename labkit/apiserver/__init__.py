@@ -4,8 +4,8 @@ Reading order, from the outside in:
 
 - `request`: one request without its transport; what answers it.
 - `core`: the server, its life, and `handle`, which routes a request to a verb.
-- `target`: paths and parameters.  `registry`: what is served; `strategy`, `strategies`: how each
-  kind behaves.
+- `target`: paths and parameters.  `registry`, `registration`: what is served, by `groups`;
+  `strategy`: how each kind behaves.
 - `reads` (get, list, watch), `writes` (create, update, patch), `deletion`, `subresources`.
 - On the way of a write: `decode` and `patching` (from bodies to objects), `admission`, `defaults`
   and `defaults_pod`, `allocation` (addresses and ports of Services), `meta`, `names` and

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from labkit.apiserver import statuses
-from labkit.apiserver.registry import Registration
+from labkit.apiserver.registration import Registration
 from labkit.apiserver.state import State
 from labkit.kube.resources import NAMESPACES, PODS
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from labkit.apiserver import fields, statuses
 from labkit.apiserver.fields import FieldError
-from labkit.apiserver.registry import Registration
+from labkit.apiserver.registration import Registration
 from labkit.apiserver.state import State
 from labkit.client.errors import ApiError
 from labkit.kube.resources import SERVICES

@@ -48,7 +48,7 @@ async def ensure_api_service(writes: Writes, group: str, version: str, *, local:
         "spec": spec,
         "status": {"conditions": [condition]},
     }
-    await _create(writes, registry.API_SERVICES, obj)
+    await _create(writes, resources.API_SERVICES, obj)
 
 
 def _service(address: str, port: int) -> dict:

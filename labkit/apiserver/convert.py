@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from labkit.apiserver.registry import EVENTS_V1, HPA_V1, Registration
+from labkit.apiserver.registration import Registration
 from labkit.apiserver.request import Encoded
 from labkit.apiserver.watch import encode
+from labkit.kube.resources import EVENTS_V1, HPA_V1
 
 _Function = Callable[[Mapping], dict]
 _PREFIX = "autoscaling.alpha.kubernetes.io/"

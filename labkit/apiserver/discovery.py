@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from labkit.apiserver import statuses
 from labkit.apiserver.negotiation import not_acceptable, parse_media_type
-from labkit.apiserver.registry import Registration
+from labkit.apiserver.registration import Registration
 from labkit.client.transport import JSON
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]

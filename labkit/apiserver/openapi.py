@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import orjson
 
 from labkit.apiserver.discovery import Served
-from labkit.apiserver.registry import Registration
+from labkit.apiserver.registration import Registration
 from labkit.kube import schema as kube_schema
 from labkit.kube.resources import Resource
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from labkit.apiserver.registry import Registration
+from labkit.apiserver.registration import Registration
 from labkit.kube.resources import Resource
 
 ASKED_FOR = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"

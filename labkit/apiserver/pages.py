@@ -19,7 +19,8 @@ import orjson
 from labkit.apiserver import discovery, openapi, openapi_protobuf, statuses
 from labkit.apiserver.discovery import Served
 from labkit.apiserver.negotiation import not_acceptable, parse_media_type
-from labkit.apiserver.registry import REGISTRATIONS, Registration
+from labkit.apiserver.registration import Registration
+from labkit.apiserver.registry import REGISTRATIONS
 from labkit.client.errors import ApiError
 from labkit.client.transport import JSON
 

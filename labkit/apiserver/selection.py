@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from labkit.apiserver import statuses
-from labkit.apiserver.registry import Registration
+from labkit.apiserver.registration import Registration
 from labkit.kube import selectors
 
 _COMMON = ("metadata.name", "metadata.namespace")

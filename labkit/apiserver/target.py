@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from labkit.apiserver import statuses
-from labkit.apiserver.registry import Registration, find
+from labkit.apiserver.registration import Registration
+from labkit.apiserver.registry import find
 from labkit.apiserver.request import Request, User
 
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")

@@ -16,7 +16,7 @@ import orjson
 
 from labkit.apiserver import admission, convert, decode, fields, meta, patching, statuses
 from labkit.apiserver.allocation import Allocator
-from labkit.apiserver.registry import Registration
+from labkit.apiserver.registration import Registration
 from labkit.apiserver.request import Encoded, Result
 from labkit.apiserver.state import State
 from labkit.apiserver.target import Call, Target

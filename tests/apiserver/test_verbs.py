@@ -7,7 +7,6 @@ import orjson
 import pytest
 
 from labkit.apiserver.core import APIServer
-from labkit.apiserver.registry import HPA_V1
 from labkit.apiserver.request import Request
 from labkit.apiserver.store import MemoryStore
 from labkit.client import ApiError, Client
@@ -16,6 +15,7 @@ from labkit.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
+    HPA_V1,
     LEASES,
     NAMESPACES,
     NODES,

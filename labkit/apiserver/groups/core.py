@@ -1,21 +1,16 @@
-"""The behaviour of each kind: which defaults, which preparation, which validation.
+"""The core group: Pods, Services, and what they live in and on.
 
-Source: k8s.io/kubernetes pkg/registry/*/strategy.go.
+Source: k8s.io/kubernetes pkg/registry/core.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver import (
-    defaults,
-    defaults_pod,
-    names,
-    validate_apps,
-    validate_core,
-    validate_pod,
-)
+from labkit.apiserver import defaults, defaults_pod, names, validate_core, validate_pod
+from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
+from labkit.kube import resources
 
 _SPEC = ("spec",)
 
@@ -103,31 +98,21 @@ EVENT = Strategy(
     ),
     create_on_update=True,
 )
-DEPLOYMENT = Strategy(
-    default=defaults.deployment,
-    validate=validate_apps.deployment,
-    validate_update=validate_apps.selector_update,
-    generation=(_SPEC, ("metadata", "annotations")),
-    initial_status={},
+
+ROWS = (
+    row(
+        resources.PODS,
+        POD,
+        short="po",
+        subresources="status log binding eviction",
+        categories="all",
+    ),
+    row(resources.SERVICES, SERVICE, short="svc", subresources="status", categories="all"),
+    row(resources.ENDPOINTS, ENDPOINTS, short="ep"),
+    row(resources.CONFIG_MAPS, CONFIG_MAP, short="cm"),
+    row(resources.SECRETS, SECRET),
+    row(resources.NAMESPACES, NAMESPACE, short="ns", subresources="status finalize"),
+    row(resources.NODES, NODE, short="no", subresources="status"),
+    row(resources.EVENTS, EVENT, short="ev"),
+    row(resources.SERVICE_ACCOUNTS, SERVICE_ACCOUNT, short="sa"),
 )
-REPLICA_SET = Strategy(
-    default=defaults.replica_set,
-    validate=validate_apps.replica_set,
-    validate_update=validate_apps.selector_update,
-    generation=(_SPEC,),
-    initial_status={"replicas": 0},
-    fields=("status.replicas",),
-)
-HPA = Strategy(
-    default=defaults.hpa,
-    validate=validate_apps.hpa,
-    initial_status={"desiredReplicas": 0},
-)
-ENDPOINT_SLICE = Strategy(
-    default=defaults.endpoint_slice,
-    validate=validate_core.endpoint_slice,
-    validate_update=validate_core.endpoint_slice_update,
-    generation=(("endpoints",), ("ports",)),
-)
-LEASE = Strategy(validate=validate_core.lease, create_on_update=True)
-API_SERVICE = Strategy(validate_name=names.path_segment)

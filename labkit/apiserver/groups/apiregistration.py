@@ -1,0 +1,22 @@
+"""The group apiregistration.k8s.io: who answers for which group and version.
+
+Source: k8s.io/kube-aggregator pkg/registry/apiservice.
+"""
+
+from __future__ import annotations
+
+from labkit.apiserver import names
+from labkit.apiserver.registration import row
+from labkit.apiserver.strategy import Strategy
+from labkit.kube import resources
+
+API_SERVICE = Strategy(validate_name=names.path_segment)
+
+ROWS = (
+    row(
+        resources.API_SERVICES,
+        API_SERVICE,
+        subresources="status",
+        categories="api-extensions",
+    ),
+)

@@ -1,0 +1,63 @@
+"""One row of the table of what is served: identity, names for people, behaviour.
+
+Source: k8s.io/apiserver pkg/registry/rest (Storage, Scoper, ShortNamesProvider,
+CategoriesProvider, SingularNameProvider).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labkit.apiserver.strategy import Strategy
+from labkit.kube.resources import Resource
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One served resource.
+
+    `definition` names the kind in Kubernetes' schema.  `storage` is the resource under which
+    objects are kept: another version or group of the same thing is converted on the way.
+    """
+
+    resource: Resource
+    singular: str
+    definition: str
+    strategy: Strategy
+    storage: Resource
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
+
+
+_AGGREGATOR = "io.k8s.kube-aggregator.pkg.apis.apiregistration"
+
+
+def _definition(resource: Resource) -> str:
+    if resource.group == "apiregistration.k8s.io":
+        package = _AGGREGATOR
+    else:
+        package = f"io.k8s.api.{resource.group.removesuffix('.k8s.io') or 'core'}"
+    return f"{package}.{resource.version}.{resource.kind}"
+
+
+def row(
+    resource: Resource,
+    strategy: Strategy,
+    *,
+    short: str = "",
+    subresources: str = "",
+    categories: str = "",
+    storage: Resource | None = None,
+) -> Registration:
+    """A row; `short`, `subresources` and `categories` are names with spaces between."""
+    return Registration(
+        resource=resource,
+        singular=resource.kind.lower(),
+        definition=_definition(resource),
+        strategy=strategy,
+        storage=storage or resource,
+        short_names=tuple(short.split()),
+        categories=tuple(categories.split()),
+        subresources=tuple(subresources.split()),
+    )
