@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from labkit.apiserver import bootstrap, deletion, reads, statuses, subresources, target
 from labkit.apiserver.allocation import Allocator
 from labkit.apiserver.housekeeping import Housekeeping
+from labkit.apiserver.registry import Registry
 from labkit.apiserver.request import Request, Result, User, Watch
 from labkit.apiserver.state import State
 from labkit.apiserver.store import Store
-from labkit.apiserver.target import Call, Target
+from labkit.apiserver.target import Call, Paths, Target
 from labkit.apiserver.transport import MemoryTransport
 from labkit.apiserver.watch import Watcher, bookmark
 from labkit.apiserver.writes import Writes
@@ -51,6 +52,8 @@ class APIServer:
         port_free: Callable[[int], bool] = lambda port: True,
     ) -> None:
         self.clock = clock
+        self.registry = Registry()
+        self.parse = Paths(self.registry).parse
         self.state = State(store)
         self.allocator = Allocator(self.state, service_cidr, node_port_range, port_free)
         self.writes = Writes(self.state, clock, self.allocator)
@@ -96,7 +99,7 @@ class APIServer:
             if request.method != "GET":
                 raise statuses.no_such_path()
             return Result(200, await handler(request.path, request.params))
-        where = target.parse(request.path)
+        where = self.parse(request.path)
         if request.method == "GET":
             return self._read(where, request)
         return await _verb(request.method, where)(self.writes, target.call(where, request))

@@ -25,11 +25,12 @@ from typing import Protocol
 
 from aiohttp import web
 
-from labkit.apiserver import answers, auth, negotiation, statuses, streams, target
+from labkit.apiserver import answers, auth, negotiation, statuses, streams
 from labkit.apiserver.connections import Connections
 from labkit.apiserver.logs import KubeletLogs, log_request
 from labkit.apiserver.pages import Pages
 from labkit.apiserver.request import Request, Result, User, Watch
+from labkit.apiserver.target import Target
 from labkit.client.errors import ApiError, status_error
 from labkit.client.transport import JSON
 from labkit.clock import Clock
@@ -52,6 +53,8 @@ class API(Protocol):
     """What this server needs of `APIServer`."""
 
     async def handle(self, request: Request) -> Result | Watch: ...
+
+    def parse(self, path: str) -> Target: ...
 
 
 class HTTPServer:
@@ -154,7 +157,7 @@ class HTTPServer:
         form = negotiation.accepted(headers.get("Accept", ""))
         body, content_type = None, JSON
         if method in _VERBS_WITH_BODY and request.can_read_body:
-            target.parse(path)  # where nothing is served, it does not matter what the body is
+            self.api.parse(path)  # where nothing is served, it does not matter what the body is
             body, content_type = await _body(request, method)
         answer = await self.api.handle(Request(method, path, user, params, body, content_type))
         if isinstance(answer, Watch):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from labkit.apiserver import statuses
 from labkit.apiserver.registration import Registration
-from labkit.apiserver.registry import find
+from labkit.apiserver.registry import Registry
 from labkit.apiserver.request import Request, User
 
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
@@ -57,8 +57,15 @@ def call(target: Target, request: Request) -> Call:
     )
 
 
-@lru_cache(maxsize=4096)
-def parse(path: str) -> Target:
+class Paths:
+    """Understands paths, and remembers those that it has understood until the registry changes."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.parse = lru_cache(maxsize=4096)(partial(_parse, registry))
+        registry.on_change.append(self.parse.cache_clear)
+
+
+def _parse(registry: Registry, path: str) -> Target:
     """The target of a path.  Raises ApiError 404 where nothing is served."""
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) >= 3:
@@ -70,7 +77,7 @@ def parse(path: str) -> Target:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and not _of_namespace(group, rest):
         namespace, rest = rest[1], rest[2:]
-    row = find(group, version, rest[0])
+    row = registry.find(group, version, rest[0])
     name = rest[1] if len(rest) > 1 else ""
     subresource = "/".join(rest[2:])
     if row is None or not all(parts) or (subresource and subresource not in row.subresources):
