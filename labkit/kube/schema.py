@@ -35,6 +35,8 @@ _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _OPEN = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"
 _INTEGERS = {"int32": 2**31, "int64": 2**63}
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"
+# The published schemas leave out defaults; this is the only one that is part of a list's keys.
+_KEY_DEFAULTS = {"protocol": "TCP"}
 _AMOUNT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
 _BYTES = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
@@ -46,6 +48,10 @@ class Type:
     `kind` is object, map, list, string, integer, number, boolean, quantity, int-or-string, time,
     bytes or any.  `name` is the Go type.  `fields` are an object's, `items` a list's or a map's
     elements.  `merge_key` and `strategies` (merge, replace, retainKeys) tell how patches merge.
+
+    `relation` tells how server-side apply merges: "atomic" is owned as a whole, a "set" by its
+    values, a "map" by the elements that `list_keys` tell apart, where `key_defaults` stand in for
+    a key that an element leaves out; "" is granular for objects and maps and atomic for lists.
     """
 
     kind: str
@@ -54,6 +60,9 @@ class Type:
     items: Type | None = None
     merge_key: str = ""
     strategies: frozenset[str] = frozenset()
+    relation: str = ""
+    list_keys: tuple[str, ...] = ()
+    key_defaults: Mapping[str, object] = field(default_factory=dict)
 
 
 ANY = Type("any", "interface {}")
@@ -103,7 +112,8 @@ def _definition(name: str, making: dict[str, Type]) -> Type:
     elif schema.get("format"):
         result = _scalar(schema)
     else:
-        result = making[name] = Type("object", _go_name(name))
+        relation = "atomic" if schema.get("x-kubernetes-map-type") == "atomic" else ""
+        result = making[name] = Type("object", _go_name(name), relation=relation)
         for key, value in schema["properties"].items():
             result.fields[key] = _inline(value, making)
     _made[name] = result
@@ -127,7 +137,9 @@ def _inline(schema: Mapping, making: dict[str, Type]) -> Type:
     else:
         result = _scalar(schema)
     strategy = schema.get("x-kubernetes-patch-strategy")
-    if not strategy:
+    strategies = frozenset(strategy.split(",")) if strategy else frozenset()
+    relation, keys = _relation(schema, result, strategies)
+    if not strategies and relation == result.relation:
         return result
     return Type(
         result.kind,
@@ -135,8 +147,29 @@ def _inline(schema: Mapping, making: dict[str, Type]) -> Type:
         result.fields,
         result.items,
         schema.get("x-kubernetes-patch-merge-key", ""),
-        frozenset(strategy.split(",")),
+        strategies,
+        relation,
+        keys,
+        {key: _KEY_DEFAULTS[key] for key in keys if key in _KEY_DEFAULTS},
     )
+
+
+def _relation(
+    schema: Mapping, type: Type, strategies: frozenset[str]
+) -> tuple[str, tuple[str, ...]]:
+    """How server-side apply merges a property (k8s.io/kube-openapi pkg/schemaconv), and its keys.
+
+    A list that says nothing of its own but has a merge key for patches is a map by that key.
+    """
+    if type.kind != "list":
+        atomic = schema.get("x-kubernetes-map-type") == "atomic"
+        return ("atomic" if atomic else type.relation), ()
+    declared = schema.get("x-kubernetes-list-type")
+    keys = tuple(schema.get("x-kubernetes-list-map-keys", ()))
+    if declared or "merge" not in strategies:
+        return ("" if declared == "atomic" else declared or ""), keys
+    merge_key = schema.get("x-kubernetes-patch-merge-key")
+    return ("map", (merge_key,)) if merge_key else ("set", ())
 
 
 def _scalar(schema: Mapping) -> Type:
