@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks: a name and the groups it is in (from the client certificate's CN and O)."""
+    """Who asks: a name, the groups it is in, and what else its credential says of it."""
 
     name: str
     groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
@@ -32,6 +34,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     body: object = None
     content_type: str = "application/json"
+    user_agent: str = ""
 
 
 class Encoded(NamedTuple):
