@@ -96,7 +96,8 @@ class Runtime:
         """Kill every container and remove what is on disk."""
         await self.processes.stop()
         for container in list(self.containers.values()):
-            await self._ended(container, KILL_SECONDS)  # its ports are closed, its waiters told
+            # Then its ports are closed and its waiters told.
+            await self._ended(container, container.exits, KILL_SECONDS)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
