@@ -30,6 +30,7 @@ class Collection:
     def __init__(self, index: str = "", floor: int = 0, window: int = WINDOW) -> None:
         self.items: dict[str, Encoded] = {}
         self.floor = floor
+        self.revision = 0  # of the last change while the server ran
         self._keys: list[str] = []
         self._index = index
         self._indexed: dict[str, set[str]] = defaultdict(set)
@@ -48,7 +49,7 @@ class Collection:
 
     def apply(self, event: Event) -> list[Event]:
         """Make an event visible to reads and watches; the events that left the window."""
-        key = event.key
+        key, self.revision = event.key, event.revision
         if event.type == DELETED:
             del self.items[key]
             del self._keys[bisect_left(self._keys, key)]

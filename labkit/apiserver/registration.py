@@ -18,6 +18,7 @@ class Registration:
 
     `definition` names the kind in Kubernetes' schema.  `storage` is the resource under which
     objects are kept: another version or group of the same thing is converted on the way.
+    What is `ephemeral` is created to be answered, and not kept: reviews.
     """
 
     resource: Resource
@@ -28,6 +29,7 @@ class Registration:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
+    ephemeral: bool = False
 
 
 _AGGREGATOR = "io.k8s.kube-aggregator.pkg.apis.apiregistration"
@@ -37,7 +39,7 @@ def _definition(resource: Resource) -> str:
     if resource.group == "apiregistration.k8s.io":
         package = _AGGREGATOR
     else:
-        package = f"io.k8s.api.{resource.group.removesuffix('.k8s.io') or 'core'}"
+        package = f"io.k8s.api.{resource.group.partition('.')[0] or 'core'}"
     return f"{package}.{resource.version}.{resource.kind}"
 
 
@@ -49,6 +51,7 @@ def row(
     subresources: str = "",
     categories: str = "",
     storage: Resource | None = None,
+    ephemeral: bool = False,
 ) -> Registration:
     """A row; `short`, `subresources` and `categories` are names with spaces between."""
     return Registration(
@@ -60,4 +63,5 @@ def row(
         short_names=tuple(short.split()),
         categories=tuple(categories.split()),
         subresources=tuple(subresources.split()),
+        ephemeral=ephemeral,
     )

@@ -1,0 +1,108 @@
+"""What a request asks to do, as authorization and audit see it: a verb on a resource or a path.
+
+It is read from the method and the path alone, before anything is looked up, so that a user learns
+nothing about what exists from what is refused.
+
+Source: k8s.io/apiserver pkg/endpoints/request (RequestInfoFactory.NewRequestInfo) and
+pkg/authorization/authorizer (Attributes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+_VERBS = {
+    "GET": "get",
+    "HEAD": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
+_NAMESPACE_SUBRESOURCES = ("status", "finalize")
+_TRUE = ("true", "1", "True", "TRUE", "t", "T")
+_ONE_NAME = "metadata.name="
+
+
+class Attributes(NamedTuple):
+    """One thing to be done.  `resource` is empty where `path` is not a resource's."""
+
+    verb: str
+    path: str = ""
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+
+    @property
+    def full_resource(self) -> str:
+        """`pods` or `pods/log`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+class _Place(NamedTuple):
+    group: str
+    version: str
+    namespace: str
+    resource: str
+    subresource: str
+    name: str
+
+
+def of(method: str, path: str, params: Mapping[str, str]) -> Attributes:
+    """What `method` on `path` asks to do."""
+    place = _place(path)
+    if place is None:
+        return Attributes(method.lower(), path)
+    verb, name = _VERBS.get(method, ""), place.name
+    if not name:
+        if verb == "get":
+            verb = "watch" if params.get("watch", "") in _TRUE else "list"
+            name = _selected_name(params.get("fieldSelector", ""))
+        elif verb == "delete":
+            verb = "deletecollection"
+    return Attributes(
+        verb,
+        path,
+        place.group,
+        place.version,
+        place.namespace,
+        place.resource,
+        place.subresource,
+        name,
+    )
+
+
+def _selected_name(selector: str) -> str:
+    """The name in a field selector that lets one object through, for rules with resourceNames."""
+    if not selector:
+        return ""
+    for part in selector.replace("==", "=").split(","):
+        if part.startswith(_ONE_NAME):
+            return part.removeprefix(_ONE_NAME)
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _place(path: str) -> _Place | None:
+    """Where a path leads, or None if that is no resource."""
+    parts = [part for part in path.split("/") if part]
+    group = ""
+    if len(parts) >= 4 and parts[0] == "apis":
+        group, version, rest = parts[1], parts[2], parts[3:]
+    elif len(parts) >= 3 and parts[0] == "api":
+        version, rest = parts[1], parts[2:]
+    else:
+        return None
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        # A Namespace is in itself: who may read "this namespace" may read this object.
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
+            rest = rest[2:]
+    resource, name, subresource = (*rest, "", "")[:3]
+    return _Place(group, version, namespace, resource, subresource, name)
