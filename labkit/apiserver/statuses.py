@@ -129,6 +129,15 @@ def too_many_requests(message: str, causes: Sequence[dict] = ()) -> ApiError:
     return status_error(429, "TooManyRequests", message, details)
 
 
+def insufficient_storage(message: str) -> ApiError:
+    """507: there is no room for the write.
+
+    Without Retry-After: a client that waits by itself would hide from a person what only a person
+    can mend.
+    """
+    return status_error(507, "InsufficientStorage", message)
+
+
 def internal(message: str) -> ApiError:
     """500: a fault on this side."""
     text = f"Internal error occurred: {message}"
