@@ -2,7 +2,7 @@
 
 A write is evaluated at one instant against the newest durable object (`State.settled`), so a patch
 never conflicts with another; only a resourceVersion that the caller sends can.  The order is
-upstream's: decode, admission, defaults, preparation, validation, storage.
+upstream's: decode, defaults, admission, preparation, validation, admission, storage.
 
 Source: k8s.io/apiserver registry/generic/registry (Store), registry/rest (BeforeCreate,
 BeforeUpdate).  Left out: admission webhooks, managed fields.
@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from labkit.apiserver import admission, convert, decode, fields, meta, patching, statuses
+from labkit.apiserver import convert, decode, fields, meta, patching, statuses
+from labkit.apiserver.admission import CREATE, UPDATE, Admission, Attributes
 from labkit.apiserver.allocation import Allocator
 from labkit.apiserver.registration import Registration
 from labkit.apiserver.request import Encoded, Result
@@ -34,6 +35,7 @@ class Writes:
 
     def __init__(self, state: State, clock: Clock, allocator: Allocator) -> None:
         self.state, self.clock, self.allocator = state, clock, allocator
+        self.admission = Admission(state, clock)
 
     async def create(self, call: Call) -> Result:
         """A new object: 201.  Raises ApiError 400, 403, 404 (namespace), 409, 422."""
@@ -43,15 +45,16 @@ class Writes:
         if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
             raise statuses.bad_request("resourceVersion should not be set on objects to be created")
         wants_name = not obj["metadata"].get("name") and obj["metadata"].get("generateName")
-        admission.namespace(self.state, row, obj)
         obj = convert.stored(row, obj)
         meta.begin(obj, row.strategy, self.clock.timestamp())
         _start_status(obj, row)
-        admission.mutate(row, obj)
         row.strategy.default(obj)
+        attributes = Attributes(self.state, row, CREATE, obj, dry_run=call.dry_run)
+        self.admission.mutate(attributes)
         with self.allocator.reserve(row, obj, None):
             row.strategy.prepare(obj, None)
             _refuse(row, obj, self._wrong(row, obj))
+            await self.admission.validate(attributes)
             key = await self._free_key(row, obj, generate=bool(wants_name))
             item = await self._store(call, key, obj)
         return Result(201, convert.served(row, item), tuple(call.warnings))
@@ -111,6 +114,8 @@ class Writes:
         if "status" in row.subresources:
             _keep_status(obj, existing.obj)
         row.strategy.default(obj)
+        attributes = Attributes(self.state, row, UPDATE, obj, existing.obj, call.dry_run)
+        self.admission.mutate(attributes)
         with self.allocator.reserve(row, obj, existing.obj):
             row.strategy.prepare(obj, existing.obj)
             meta.bump_generation(obj, existing.obj, row.strategy)
@@ -119,6 +124,10 @@ class Writes:
             errors = meta.validate_update(obj, existing.obj)
             errors += row.strategy.validate_update(obj, existing.obj)
             _refuse(row, obj, [*self._wrong(row, obj), *errors])
+            if await self.admission.validate(attributes):
+                await self.state.settled(row.storage, target.key)
+                if self.existing(target) is not existing:
+                    return await self.change(call, make)
             return await self.replace(call, existing, obj)
 
     async def replace(self, call: Call, existing: Encoded, obj: dict) -> Result:

@@ -1,0 +1,69 @@
+"""Admission: what the cluster itself adds to objects, and what it refuses for reasons of its own.
+
+Plugins run in upstream's order, twice: first all that change the object, then, when it is complete
+and valid, all that only look at it; the quota is last, for it is charged for what will be stored.
+To add a plugin, write its function and name it in one of the two tables.
+
+Source: k8s.io/kubernetes pkg/kubeapiserver/options (AllOrderedPlugins).  Left out: webhooks and
+admission policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from labkit.apiserver.admission import (
+    default_toleration_seconds,
+    limit_ranger,
+    namespace_lifecycle,
+    priority,
+    service_account,
+)
+from labkit.apiserver.admission.attributes import CREATE, UPDATE, Attributes
+from labkit.apiserver.admission.resource_quota import ResourceQuota
+from labkit.apiserver.state import State
+from labkit.clock import Clock
+
+__all__ = ["CREATE", "UPDATE", "Admission", "Attributes"]
+
+Plugin = Callable[[Attributes], None]
+
+MUTATING: dict[str, tuple[Plugin, ...]] = {
+    CREATE: (
+        namespace_lifecycle.admit,
+        limit_ranger.admit,
+        service_account.admit,
+        priority.admit,
+        default_toleration_seconds.admit,
+    ),
+    UPDATE: (default_toleration_seconds.admit,),
+}
+VALIDATING: dict[str, tuple[Plugin, ...]] = {
+    CREATE: (limit_ranger.validate,),
+    UPDATE: (limit_ranger.validate,),
+}
+
+
+class Admission:
+    """The plugins of one API server."""
+
+    def __init__(self, state: State, clock: Clock) -> None:
+        self._clock = clock
+        self._quota = ResourceQuota(state)
+
+    def mutate(self, a: Attributes) -> None:
+        """Complete `a.obj`, which has its defaults already.  Raises ApiError 403, 404."""
+        for plugin in MUTATING[a.operation]:
+            plugin(a)
+
+    async def validate(self, a: Attributes) -> bool:
+        """Look at a valid object that is about to be stored; whether that took time.
+
+        Raises ApiError 403.
+        """
+        for plugin in VALIDATING[a.operation]:
+            plugin(a)
+        if not self._quota.concerns(a):
+            return False
+        await self._quota.validate(a, self._clock.now())
+        return True
