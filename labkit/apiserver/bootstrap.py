@@ -1,12 +1,17 @@
-"""What every cluster has from the start: namespaces, the Service `kubernetes`, APIServices.
+"""What every cluster has from the start: namespaces, the Service `kubernetes`, roles, APIServices.
 
-Source: k8s.io/kubernetes pkg/controlplane (systemnamespaces, kubernetesservice) and kube-aggregator
-(autoregister).
+Source: k8s.io/kubernetes pkg/controlplane (systemnamespaces, kubernetesservice), pkg/registry/rbac
+(rest.PolicyData) and kube-aggregator (autoregister).
 """
 
 from __future__ import annotations
 
-from labkit.apiserver import registry
+import asyncio
+import copy
+from dataclasses import replace
+
+from labkit.apiserver import default_roles, deletion, registry
+from labkit.apiserver.reconcile_roles import reconciled
 from labkit.apiserver.request import User
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.writes import Writes
@@ -25,9 +30,33 @@ async def ensure(writes: Writes, service_ip: str, advertise: tuple[str, int]) ->
     address, port = advertise
     await _create(writes, resources.SERVICES, _service(service_ip, port))
     await _put(writes, resources.ENDPOINT_SLICES, _slice(address, port))
+    await _ensure_roles(writes)
     versions = {(row.resource.group, row.resource.version) for row in registry.REGISTRATIONS}
     for group, version in sorted(versions):
         await ensure_api_service(writes, group, version, local=True)
+
+
+async def _ensure_roles(writes: Writes) -> None:
+    """The default roles and bindings, all at once, so that they share the store's commits."""
+    wanted = [(resources.CLUSTER_ROLES, obj) for obj in default_roles.CLUSTER_ROLES_BY_DEFAULT]
+    bindings = default_roles.CLUSTER_ROLE_BINDINGS_BY_DEFAULT
+    wanted += [(resources.CLUSTER_ROLE_BINDINGS, obj) for obj in bindings]
+    await asyncio.gather(*(_reconcile(writes, *one) for one in wanted))
+
+
+async def _reconcile(writes: Writes, resource: Resource, wanted: dict) -> None:
+    present = writes.state.of(resource).items.get(wanted["metadata"]["name"])
+    call = _call(resource, copy.deepcopy(wanted), wanted["metadata"]["name"])
+    if present and present.obj.get("roleRef") != wanted.get("roleRef"):
+        # A binding's role cannot be changed.
+        await deletion.delete(writes, replace(call, body=None))
+        present = None
+    if present is None:
+        await writes.create(call)
+        return
+    found = reconciled(present.obj, wanted)
+    if found is not present.obj:
+        await writes.update(replace(call, body=copy.deepcopy(found)))
 
 
 async def ensure_api_service(writes: Writes, group: str, version: str, *, local: bool) -> None:

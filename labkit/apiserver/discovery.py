@@ -37,6 +37,7 @@ _SUBRESOURCES = {
     "binding": _Subresource(["create"], ("", "v1", "Binding")),
     "eviction": _Subresource(["create"], ("policy", "v1", "Eviction")),
     "finalize": _Subresource(["update"]),
+    "token": _Subresource(["create"], ("authentication.k8s.io", "v1", "TokenRequest")),
 }
 
 
@@ -74,7 +75,7 @@ def _resources(row: Registration) -> Iterable[dict]:
         "singularName": row.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": _FEWER_VERBS.get(resource.plural, _VERBS),
+        "verbs": ["create"] if row.ephemeral else _FEWER_VERBS.get(resource.plural, _VERBS),
     }
     if row.short_names:
         main["shortNames"] = list(row.short_names)

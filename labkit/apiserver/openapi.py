@@ -127,7 +127,8 @@ def document_v2(rows: Iterable[Registration]) -> bytes:
 
 
 def _roots(rows: Iterable[Registration]) -> list[str]:
-    return [name for row in rows for name in (row.definition, row.definition + "List")]
+    listed = [row.definition + "List" for row in rows if not row.ephemeral]
+    return [*(row.definition for row in rows), *listed]
 
 
 def _references(value: object) -> Iterator[str]:
@@ -182,10 +183,13 @@ def _paths(rows: Iterable[Registration], operation) -> Iterator[tuple[str, dict]
     """(path, PathItem) for every path of every row; `operation` writes one Operation."""
     for row in rows:
         resource = row.resource
-        if resource.namespaced:
-            yield resource.path(), {"get": operation(row, "list", "get")}
         namespace = "{namespace}" if resource.namespaced else None
         variables = ["namespace"] if resource.namespaced else []
+        if row.ephemeral:
+            yield resource.path(namespace), _item(row, {"post": "create"}, operation, variables)
+            continue
+        if resource.namespaced:
+            yield resource.path(), {"get": operation(row, "list", "get")}
         verbs = {"get": "list", "post": "create", "delete": "deletecollection"}
         yield resource.path(namespace), _item(row, verbs, operation, variables)
         variables = [*variables, "name"]

@@ -15,16 +15,30 @@ from collections.abc import Callable, Sequence
 from labkit.apiserver.groups import (
     apiregistration,
     apps,
+    authentication,
+    authorization,
     autoscaling,
     coordination,
     core,
     discovery,
     events,
+    rbac,
 )
 from labkit.apiserver.registration import Registration
 
 # The order of groups is the order of discovery, in which clients resolve short names.
-_GROUPS = (core, apiregistration, apps, events, autoscaling, coordination, discovery)
+_GROUPS = (
+    core,
+    apiregistration,
+    apps,
+    events,
+    authentication,
+    authorization,
+    autoscaling,
+    rbac,
+    coordination,
+    discovery,
+)
 
 REGISTRATIONS: tuple[Registration, ...] = tuple(row for group in _GROUPS for row in group.ROWS)
 

@@ -114,5 +114,5 @@ ROWS = (
     row(resources.NAMESPACES, NAMESPACE, short="ns", subresources="status finalize"),
     row(resources.NODES, NODE, short="no", subresources="status"),
     row(resources.EVENTS, EVENT, short="ev"),
-    row(resources.SERVICE_ACCOUNTS, SERVICE_ACCOUNT, short="sa"),
+    row(resources.SERVICE_ACCOUNTS, SERVICE_ACCOUNT, short="sa", subresources="token"),
 )

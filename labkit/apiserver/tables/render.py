@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from labkit.apiserver.tables import cluster, network, workloads
+from labkit.apiserver.tables import cluster, network, rbac, workloads
 from labkit.apiserver.tables.format import AGE, NAME, Printer, age
 from labkit.apiserver.tables.pods import POD, row_conditions
 from labkit.client.errors import status_error
@@ -35,6 +35,10 @@ _PRINTERS = {
     ("events.k8s.io", "Event"): cluster.EVENT,
     ("coordination.k8s.io", "Lease"): cluster.LEASE,
     ("apiregistration.k8s.io", "APIService"): cluster.API_SERVICE,
+    ("rbac.authorization.k8s.io", "Role"): rbac.ROLE,
+    ("rbac.authorization.k8s.io", "ClusterRole"): rbac.ROLE,
+    ("rbac.authorization.k8s.io", "RoleBinding"): rbac.ROLE_BINDING,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): rbac.ROLE_BINDING,
     ("metrics.k8s.io", "NodeMetrics"): cluster.NODE_METRICS,
     ("metrics.k8s.io", "PodMetrics"): cluster.POD_METRICS,
 }
