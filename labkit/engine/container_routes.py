@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from labkit.engine import containers, execs, selection, stats
+from labkit.engine import containers, selection, stats
 from labkit.engine.containers import Container
 from labkit.engine.errors import BadParameter, Conflict, EngineError, NotFound
 from labkit.engine.filters import Filters
-from labkit.engine.logs import STDERR, STDOUT, Selection, frame, frames, tail
+from labkit.engine.logs import STDERR, STDOUT, Selection, frames, tail
 from labkit.engine.runtime import Runtime, parse_signal
 from labkit.engine.server import (
     MULTIPLEXED,
+    RAW,
     RUNTIME,
     Route,
     answer,
     body_of,
     flag,
-    hijack,
     integer,
     stream,
     stream_json,
@@ -114,18 +114,18 @@ async def wait(request: web.Request) -> web.StreamResponse:
 async def logs(request: web.Request) -> web.StreamResponse:
     _, container = target(request)
     chosen = _selection(request)
-    record = container.record
+    record, tty = container.record, container.config["Tty"]
 
     async def output() -> AsyncIterator[bytes]:
         kept, end = record.read(0), record.end
         for chunk in tail([c for c in kept if chosen.has(c)], chosen.tail):
-            yield frames(chunk, timestamps=chosen.timestamps)
+            yield frames(chunk, timestamps=chosen.timestamps, tty=tty)
         if flag(request, "follow"):
             async for chunk in record.follow(end):
                 if chosen.has(chunk):
-                    yield frames(chunk, timestamps=chosen.timestamps)
+                    yield frames(chunk, timestamps=chosen.timestamps, tty=tty)
 
-    return await stream(request, output(), MULTIPLEXED)
+    return await stream(request, output(), RAW if tty else MULTIPLEXED)
 
 
 def _selection(request: web.Request) -> Selection:
@@ -144,32 +144,6 @@ def _selection(request: web.Request) -> Selection:
         tail=int(lines) if lines.isdigit() else None,
         timestamps=flag(request, "timestamps"),
     )
-
-
-async def attach(request: web.Request) -> web.StreamResponse:
-    """What the container writes from now on (with `logs`: has written), as a raw stream.
-
-    A client attaches before it starts the container, so "from now on" includes the next run.
-    """
-    _, container = target(request)
-    wanted = {n for n, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if flag(request, key)}
-    begin = 0 if flag(request, "logs") else container.record.end
-    live = flag(request, "stream")
-
-    async def output() -> AsyncIterator[bytes]:
-        while live and container.state.status == "created" and not container.gone:
-            await container.change()
-        chunks = container.record.follow(begin) if live else _past(container, begin)
-        async for chunk in chunks:
-            if chunk.stream in wanted:
-                yield frame(chunk.stream, chunk.data)
-
-    return await hijack(request, output())
-
-
-async def _past(container: Container, begin: int):
-    for chunk in container.record.read(begin):
-        yield chunk
 
 
 async def statistics(request: web.Request) -> web.StreamResponse:
@@ -207,33 +181,6 @@ def _stats(
     return stats.view(container.name, container.id, limit, runtime.host.cpus, now, before)
 
 
-async def exec_create(request: web.Request) -> web.StreamResponse:
-    runtime, container = target(request)
-    return answer({"Id": execs.create(runtime, container, await body_of(request)).id}, 201)
-
-
-async def exec_start(request: web.Request) -> web.StreamResponse:
-    runtime = request.app[RUNTIME]
-    found = runtime.find_exec(request.match_info["id"])
-    detach = (await body_of(request)).get("Detach", False)
-    execs.check_startable(found)
-    if detach:
-        await runtime.complete(execs.start(runtime, found))
-        return web.Response(status=200)
-
-    async def output() -> AsyncIterator[bytes]:
-        await runtime.complete(execs.start(runtime, found))
-        async for chunk in found.record.follow(0):
-            if chunk.stream in found.streams:
-                yield frame(chunk.stream, chunk.data)
-
-    return await hijack(request, output())
-
-
-async def exec_inspect(request: web.Request) -> web.StreamResponse:
-    return answer(request.app[RUNTIME].find_exec(request.match_info["id"]).view())
-
-
 async def prune(request: web.Request) -> web.StreamResponse:
     """`docker container prune`: remove what does not run."""
     runtime = request.app[RUNTIME]
@@ -261,9 +208,5 @@ ROUTES: list[Route] = [
     ("POST", "/containers/{id}/restart", restart),
     ("POST", "/containers/{id}/kill", kill),
     ("POST", "/containers/{id}/wait", wait),
-    ("POST", "/containers/{id}/attach", attach),
-    ("POST", "/containers/{id}/exec", exec_create),
     ("DELETE", "/containers/{id}", remove),
-    ("POST", "/exec/{id}/start", exec_start),
-    ("GET", "/exec/{id}/json", exec_inspect),
 ]

@@ -1,8 +1,8 @@
 """From the request of `POST /containers/create` to a container: checks, defaults, names.
 
-What a request asks for and this engine cannot give (a terminal, privileges, volumes by name) is
-refused with a sentence that says so; what only tunes (CPU shares, ulimits, log drivers) is kept
-and shown, and has no effect.
+What a request asks for and this engine cannot give (privileges, volumes by name) is refused with a
+sentence that says so; what only tunes (CPU shares, ulimits, log drivers) is kept and shown, and has
+no effect.
 """
 
 from __future__ import annotations
@@ -54,11 +54,6 @@ def check(body: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
     """Refuse what cannot be given.  Raises BadParameter."""
     if not body.get("Image") and not body.get("Cmd"):
         raise BadParameter("Config cannot be empty in order to create a container")
-    if body.get("Tty"):
-        raise BadParameter(
-            "A container with a terminal (Tty) was asked for. The embedded engine has no "
-            "terminals. Leave out -t."
-        )
     if host_config.get("Privileged"):
         raise BadParameter(
             "A privileged container was asked for. The embedded engine's containers are processes "
@@ -118,12 +113,12 @@ def _config(
         "Hostname": body.get("Hostname") or container_id[:12],
         "Domainname": body.get("Domainname") or "",
         "User": body.get("User") or "",
-        "AttachStdin": False,
+        "AttachStdin": bool(body.get("AttachStdin")),
         "AttachStdout": bool(body.get("AttachStdout", True)),
         "AttachStderr": bool(body.get("AttachStderr", True)),
-        "Tty": False,
-        "OpenStdin": False,
-        "StdinOnce": False,
+        "Tty": bool(body.get("Tty")),
+        "OpenStdin": bool(body.get("OpenStdin")),
+        "StdinOnce": bool(body.get("StdinOnce")),
         "Env": environment.merge_env(base["Env"], body.get("Env") or []),
         "Cmd": cmd,
         "Entrypoint": entrypoint or None,

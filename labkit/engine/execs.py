@@ -1,8 +1,8 @@
 """Execs: further processes in a running container (`docker exec`, a kubelet's exec probe).
 
 An exec is created with its command, started once, and stays to be inspected for its exit code.  It
-gets the container's environment and working directory, and is killed when the container ends.
-Left out: standard input and terminals.
+gets the container's environment and working directory, a standard input or a terminal of its own
+if it is asked for, and is killed when the container ends.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.engine.containers import Container
 from labkit.engine.errors import BadParameter, Conflict, cannot_exec, not_running
-from labkit.engine.logs import STDERR, Record
+from labkit.engine.feed import Feed
+from labkit.engine.logs import STDERR
 from labkit.engine.processes import Process, Processes
 
 if TYPE_CHECKING:
     from labkit.engine.runtime import Runtime
 
-# Unlike a container's log an exec's output must arrive whole, also at a client that is slow.
-OUTPUT_BYTES = 16 << 20
 KEPT = 32  # finished execs of one container that can still be inspected
 CANNOT_START = 126
 
@@ -35,8 +34,10 @@ class Exec:
     env: list[str]
     working: str
     streams: frozenset[int]
+    stdin: bool = False
+    tty: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(32))
-    record: Record = field(default_factory=lambda: Record(OUTPUT_BYTES))
+    feed: Feed = field(default_factory=Feed)
     process: Process | None = None
     started: bool = False
     exit_code: int | None = None
@@ -56,12 +57,12 @@ class Exec:
             "Running": self.process is not None and self.process.running,
             "ExitCode": self.exit_code,
             "ProcessConfig": {
-                "tty": False,
+                "tty": self.tty,
                 "entrypoint": self.argv[0],
                 "arguments": self.argv[1:],
                 "privileged": False,
             },
-            "OpenStdin": False,
+            "OpenStdin": self.stdin,
             "OpenStderr": 2 in self.streams,
             "OpenStdout": 1 in self.streams,
             "CanRemove": self.exit_code is not None,
@@ -77,16 +78,13 @@ def create(runtime: Runtime, container: Container, body: dict[str, Any]) -> Exec
         raise BadParameter("No exec command specified")
     if not container.state.running:
         raise not_running(container.id)
-    if body.get("Tty"):
-        raise BadParameter(
-            "An exec with a terminal (Tty) was asked for. The embedded engine has no terminals. "
-            "Leave out -t."
-        )
     wanted = {1: body.get("AttachStdout"), 2: body.get("AttachStderr")}
     new = Exec(
         container=container,
         argv=[str(word) for word in body["Cmd"]],
         env=body.get("Env") or [],
+        stdin=bool(body.get("AttachStdin")),
+        tty=bool(body.get("Tty")),
         working=body.get("WorkingDir") or container.config["WorkingDir"],
         streams=frozenset(stream for stream, asked in wanted.items() if asked),
     )
@@ -111,24 +109,29 @@ async def start(runtime: Runtime, exec_: Exec) -> None:
 
     The caller has called `check_startable`.
     """
-    exec_.record.begin()
     _publish(runtime, exec_, f"exec_start: {_spoken(exec_)}")
     try:
         exec_.process = await runtime.launch(
-            exec_.container, exec_.argv, exec_.env, exec_.working, exec_.record
+            exec_.container,
+            exec_.argv,
+            exec_.env,
+            exec_.working,
+            exec_.feed,
+            stdin=exec_.stdin,
+            tty=exec_.tty,
         )
     except LookupError as error:
         exec_.exit_code = CANNOT_START
         words = cannot_exec("exec failed: exec failed", exec_.argv[0], str(error))
-        exec_.record.append(runtime.clock.now(), STDERR, words.encode() + b"\r\n")
-        exec_.record.close()
+        exec_.feed.append(runtime.clock.now(), STDERR, words.encode() + b"\r\n")
+        exec_.feed.close()
     else:
         runtime.background(_attend(runtime, exec_, exec_.process))
 
 
 async def _attend(runtime: Runtime, exec_: Exec, process: Process) -> None:
     exec_.exit_code = await process.exited
-    exec_.record.close()
+    exec_.feed.close()
     exec_.container.changed()
     _publish(runtime, exec_, "exec_die", exitCode=str(exec_.exit_code))
 

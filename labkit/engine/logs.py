@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
 from labkit.engine.timestamps import rfc3339_nano
@@ -54,7 +54,10 @@ class Selection(NamedTuple):
 
 
 class Record:
-    """The output of one container, over all its runs, or of one exec."""
+    """The output of one container, over all its runs; a `Sink` of pipes.py that is never full."""
+
+    pause = 0.01  # seconds: a container that writes without end is read at 6 MB/s
+    full = False
 
     def __init__(self, limit: int = RECORD_BYTES) -> None:
         self._chunks: deque[Chunk] = deque()
@@ -83,6 +86,10 @@ class Record:
             self._size -= len(self._chunks.popleft().data) + CHUNK_OVERHEAD
             self.first += 1
         self._wake()
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """There always is."""
+        resume()
 
     def close(self) -> None:
         """The run has ended: followers end after the last chunk."""
@@ -153,9 +160,8 @@ def tail(chunks: list[Chunk], count: int | None) -> list[Chunk]:
     return kept[::-1]
 
 
-def frames(chunk: Chunk, *, timestamps: bool) -> bytes:
-    """`chunk` as the log endpoint sends it: one frame for each line."""
+def frames(chunk: Chunk, *, timestamps: bool, tty: bool) -> bytes:
+    """`chunk` as the log endpoint sends it: one frame for each line, none for a terminal's."""
     stamp = rfc3339_nano(chunk.time).encode() + b" " if timestamps else b""
-    return b"".join(
-        frame(chunk.stream, stamp + line if fresh else line) for line, fresh in lines(chunk)
-    )
+    stamped = (stamp + line if fresh else line for line, fresh in lines(chunk))
+    return b"".join(stamped if tty else (frame(chunk.stream, line) for line in stamped))

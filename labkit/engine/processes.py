@@ -1,9 +1,9 @@
 """Processes of containers: the engine's end of the spawner.
 
 Mechanism: `Processes` owns one spawner (see spawner.py) and a datagram socket to it.  To run a
-process it makes two pipes, sends their write ends with the request, and hands what it reads from
-the other ends to the caller's `Record`.  If the spawner dies, all its processes count as killed,
-what is left of them is killed, and the next run starts a new spawner.
+process it makes pipes, or a terminal (`tty`), sends the process's ends with the request, and hands
+what it reads from its own ends to the caller's sink (see pipes.py).  If the spawner dies, all its
+processes count as killed, what is left of them is killed, and the next run starts a new spawner.
 
 Invariants: a `Process` gets its exit status exactly once, after all that its main process wrote is
 in the record.  No call here blocks the event loop for longer than a system call.
@@ -26,17 +26,15 @@ from pathlib import Path
 
 from labkit.clock import Clock
 from labkit.engine import accounting
-from labkit.engine.logs import STDERR, STDOUT, Record
+from labkit.engine.logs import STDERR, STDOUT
+from labkit.engine.pipes import Inlet, Outlet, Sink
 
 log = logging.getLogger(__name__)
 
 SCRIPT = Path(__file__).with_name("spawner.py")
 # The interpreter below any virtual environment: it needs no site-packages and starts faster.
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-READ_BYTES = 64 << 10  # what a pipe holds
-# A container that fills its pipe again and again is read this often, so that it cannot keep the
-# loop busy: 6 MB/s, and then the container waits.
-BUSY_PAUSE = 0.01
+BUSY_PAUSE = 0.01  # seconds until a spawner that is behind is asked again
 KILLED = 128 + signal.SIGKILL
 
 
@@ -45,13 +43,16 @@ class SpawnError(OSError):
 
 
 class Process:
-    """One process of a container, started by the spawner: its main process or that of an exec."""
+    """One process of a container, started by the spawner: its main process or that of an exec.
 
-    def __init__(self, record: Record) -> None:
+    `stdin` is set if it has a standard input or a terminal.
+    """
+
+    def __init__(self) -> None:
         self.pid = 0
-        self.record = record
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.pipes: list[_Pipe] = []
+        self.stdin: Inlet | None = None
+        self.outlets: list[Outlet] = []
 
     @property
     def running(self) -> bool:
@@ -59,56 +60,34 @@ class Process:
 
     def finish(self, status: int) -> None:
         """Take what is left in the pipes, then publish the exit status (as a shell's `$?`)."""
-        for pipe in self.pipes:
-            pipe.drain()
+        for outlet in self.outlets:
+            outlet.drain()
+        if self.stdin is not None:
+            self.stdin.close()
         if not self.exited.done():
             self.exited.set_result(status)
 
+    def connect(self, sink: Sink, clock: Clock, *, stdin: bool, tty: bool) -> list[int]:
+        """Make the streams; the process's ends of them, which the caller closes.
 
-class _Pipe:
-    """The read end of a container's standard output or error."""
-
-    def __init__(self, fd: int, stream: int, record: Record, clock: Clock) -> None:
-        os.set_blocking(fd, False)
-        self._fd: int | None = fd
-        self._stream, self._record, self._clock = stream, record, clock
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(fd, self._ready)
-
-    def _ready(self) -> None:
-        if self._read() == READ_BYTES and self._fd is not None:
-            self._loop.remove_reader(self._fd)
-            self._loop.call_later(BUSY_PAUSE, self._resume)
-
-    def _resume(self) -> None:
-        if self._fd is not None:
-            self._loop.add_reader(self._fd, self._ready)
-
-    def _read(self) -> int:
-        """Read once; the number of bytes; closes the pipe at its end."""
-        if self._fd is None:
-            return 0
-        try:
-            data = os.read(self._fd, READ_BYTES)
-        except BlockingIOError:
-            return 0
-        if data:
-            self._record.append(self._clock.now(), self._stream, data)
-        else:
-            self.close()
-        return len(data)
-
-    def drain(self) -> None:
-        """Read what the dead process left in the pipe, and close it."""
-        while self._read():
-            pass
-        self.close()
-
-    def close(self) -> None:
-        if self._fd is not None:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = None
+        They are standard output, error and, if asked for, input; or one terminal for all three.
+        """
+        if tty:
+            master, slave = os.openpty()
+            self.stdin = Inlet(os.dup(master))
+            self.outlets = [Outlet(master, STDOUT, sink, clock)]
+            return [slave]
+        out, err = os.pipe(), os.pipe()
+        ends = [out[1], err[1]]
+        self.outlets = [
+            Outlet(out[0], STDOUT, sink, clock),
+            Outlet(err[0], STDERR, sink, clock),
+        ]
+        if stdin:
+            reader, writer = os.pipe()
+            self.stdin = Inlet(writer)
+            ends.append(reader)
+        return ends
 
 
 class Processes:
@@ -150,36 +129,38 @@ class Processes:
         self._lose()
 
     async def run(
-        self, group: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, record: Record
+        self,
+        group: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        sink: Sink,
+        *,
+        stdin: bool = False,
+        tty: bool = False,
     ) -> Process:
         """Start `argv[0]` (a path) with `argv[1:]` as its arguments, its own name included.
 
-        `group` is the CONTAINER_ROOT of the container; what is written goes to `record`.
-        Raises SpawnError if the process cannot be started.
+        `group` is the CONTAINER_ROOT of the container; what is written goes to `sink`; `stdin`
+        gives it a standard input, `tty` a terminal.  Raises SpawnError if it cannot be started.
         """
         if self._spawner is None:
             self.start()
         self._number += 1
         number = self._number
-        process = Process(record)
-        out, out_writer = os.pipe()
-        err, err_writer = os.pipe()
-        process.pipes = [
-            _Pipe(out, STDOUT, record, self._clock),
-            _Pipe(err, STDERR, record, self._clock),
-        ]
+        process = Process()
+        ends = process.connect(sink, self._clock, stdin=stdin, tty=tty)
         started = asyncio.get_running_loop().create_future()
         self._starting[number] = process, started
         try:
-            request = ("run", number, group, list(argv), dict(env), cwd)
-            await self._send(request, (out_writer, err_writer))
+            await self._send(("run", number, group, list(argv), dict(env), cwd), ends)
         except OSError as error:
             del self._starting[number]
             process.finish(KILLED)
             raise SpawnError(error.errno, os.strerror(error.errno or 0)) from error
         finally:
-            os.close(out_writer)
-            os.close(err_writer)
+            for end in ends:
+                os.close(end)
         await started
         return process
 
@@ -187,11 +168,11 @@ class Processes:
         """Send a signal to a main process; nothing happens if it has ended."""
         if process.running:
             try:
-                await self._send(("kill", process.pid, int(number)), ())
+                await self._send(("kill", process.pid, int(number)))
             except SpawnError:
                 pass  # the spawner has died, and the process with it
 
-    async def _send(self, request: tuple, descriptors: tuple[int, ...]) -> None:
+    async def _send(self, request: tuple, descriptors: Sequence[int] = ()) -> None:
         data = marshal.dumps(request)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
         while True:

@@ -42,6 +42,7 @@ from labkit.engine.execs import Exec
 from labkit.engine.host import Host
 from labkit.engine.images import Images
 from labkit.engine.networks import Networks
+from labkit.engine.pipes import Sink
 from labkit.engine.ports import Forwarder
 from labkit.engine.processes import PYTHON, Process, Processes, SpawnError
 
@@ -260,7 +261,13 @@ class Runtime:
         container.place = place
         try:
             return await self.launch(
-                container, container.argv, [], container.config["WorkingDir"], container.record
+                container,
+                container.argv,
+                [],
+                container.config["WorkingDir"],
+                container.record,
+                stdin=container.config["OpenStdin"],
+                tty=container.config["Tty"],
             )
         except LookupError as error:
             container.state.exit_code = 126 if "denied" in str(error) else 127
@@ -268,16 +275,31 @@ class Runtime:
             raise BadParameter(f"failed to create shim task: {reason}") from None
 
     async def launch(
-        self, container: Container, argv: list[str], env: list[str], working: str, record
+        self,
+        container: Container,
+        argv: list[str],
+        env: list[str],
+        working: str,
+        sink: Sink,
+        *,
+        stdin: bool,
+        tty: bool,
     ) -> Process:
         """Start a process in a container.  Raises LookupError with the reason if it cannot be."""
-        variables = environment.environment([*container.config["Env"], *env], container.place)
+        settings = [*(["TERM=xterm"] if tty else ()), *container.config["Env"], *env]
+        variables = environment.environment(settings, container.place)
         cwd = environment.directory(container.root, working)
         cwd.mkdir(parents=True, exist_ok=True)
         program = environment.resolve(argv[0], container.root, cwd, variables["PATH"])
         try:
             return await self.processes.run(
-                str(container.root), [program, *argv], variables, str(cwd), record
+                str(container.root),
+                [program, *argv],
+                variables,
+                str(cwd),
+                sink,
+                stdin=stdin,
+                tty=tty,
             )
         except SpawnError as error:
             raise LookupError((error.strerror or "cannot start").lower()) from None

@@ -6,7 +6,8 @@ hangs up; a handler that only streams is cancelled with its connection.
 
 *Hijacking*: for `attach` and exec `start` the client asks for `Upgrade: tcp`; the daemon answers
 101, and from then on the connection carries raw frames until it is closed.  The client may close
-its sending side at once (the CLI does, having no input), which must not end the answer.
+its sending side at once (the CLI does, having no input), which must not end the answer; so whether
+it is still there has to be asked of the socket.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ import asyncio
 import fcntl
 import json
 import logging
+import select
+import socket
 import termios
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
+from labkit.clock import Clock
 from labkit.engine.errors import BadParameter, EngineError
 from labkit.engine.runtime import Runtime
+from labkit.wire.hijack import LIMIT as HIJACK_LIMIT
+from labkit.wire.hijack import first, hijacked
 
 log = logging.getLogger(__name__)
 
@@ -40,22 +46,12 @@ RAW, MULTIPLEXED = (
     "application/vnd.docker.multiplexed-stream",
 )
 HEADERS_SECONDS = 1.0
+LINGER_SECONDS = 1.0  # how long a client may take to see the end of a stream
+GONE_SECONDS = 0.2  # how often a client that sends nothing more is looked for
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+TakeInput = Callable[[asyncio.StreamReader], Awaitable[bool]]
 Route = tuple[str, str, Handler]  # method, path, handler
 RUNTIME = web.AppKey("runtime", Runtime)
-
-
-class HalfClosed(asyncio.Protocol):
-    """A connection's protocol once it is hijacked: the client's end of sending ends nothing."""
-
-    def __init__(self, inner: asyncio.Protocol) -> None:
-        self._inner = inner
-        self.connection_lost = inner.connection_lost
-        self.pause_writing = inner.pause_writing
-        self.resume_writing = inner.resume_writing
-
-    def eof_received(self) -> bool:
-        return True
 
 
 def answer(value: Any, status: int = 200) -> web.Response:
@@ -122,20 +118,52 @@ async def stream_json(
     return await stream(request, encoded())
 
 
-async def hijack(request: web.Request, items: AsyncIterable[bytes]) -> web.StreamResponse:
-    """Send `items` as the rest of the connection; as a plain stream if nobody asked to upgrade."""
+async def hijack(
+    request: web.Request, items: AsyncIterable[bytes], take: TakeInput | None = None
+) -> web.StreamResponse:
+    """Send `items` as the rest of the connection; as a plain stream if nobody asked to upgrade.
+
+    `take` gets what the client sends, and returns whether that one is to be let go.
+    """
     if "upgrade" not in request.headers.get("Connection", "").lower():
         return await stream(request, items, RAW)
     headers = {"Content-Type": RAW, "Connection": "Upgrade", "Upgrade": "tcp"}
-    response = web.StreamResponse(status=101, reason="UPGRADED", headers=headers)
-    response.force_close()
-    await response.prepare(request)
-    request.transport.set_protocol(HalfClosed(request.protocol))
-    await _headers_read(request)
-    async for item in items:
-        await response.write(item)
-    await response.write_eof()
+    async with hijacked(request, headers, "UPGRADED") as (response, reader, writer):
+        await _headers_read(request)
+        clock = request.app[RUNTIME].clock
+        await first(_send(items, writer, clock), _attend(request, reader, take or _ignore))
     return response
+
+
+async def _send(items: AsyncIterable[bytes], writer: asyncio.StreamWriter, clock: Clock) -> None:
+    async for item in items:
+        writer.write(item)
+        await writer.drain()
+    # What a client is still sending must be read, or it finds the connection reset and not ended.
+    writer.write_eof()
+    await clock.sleep(LINGER_SECONDS)
+
+
+async def _attend(request: web.Request, reader: asyncio.StreamReader, take: TakeInput) -> None:
+    """Return when the client is to be let go, or is gone."""
+    clock, peer = request.app[RUNTIME].clock, request.transport.get_extra_info("socket")
+    if await take(reader):
+        return
+    while not _hung_up(peer):
+        await clock.sleep(GONE_SECONDS)
+
+
+async def _ignore(reader: asyncio.StreamReader) -> bool:
+    while await reader.read(HIJACK_LIMIT):
+        pass
+    return False
+
+
+def _hung_up(peer: socket.socket) -> bool:
+    """Whether the other end is closed in both directions (poll(2): POLLHUP)."""
+    poll = select.poll()
+    poll.register(peer.fileno(), 0)
+    return bool(poll.poll(0))
 
 
 async def _headers_read(request: web.Request) -> None:

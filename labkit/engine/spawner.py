@@ -13,7 +13,8 @@ of its own for two reasons:
 Requests and reports are `marshal`led tuples in datagrams (both ends are the same interpreter; json
 would need 1 MB and 15 ms more).  Requests:
 
-    ("run", number, group, argv, env, cwd)     with two descriptors: standard output and error
+    ("run", number, group, argv, env, cwd)     with descriptors: standard output, error and, if it
+                                               is to have one, input; or one terminal for all
     ("kill", pid, signal)
 
 Reports:
@@ -26,7 +27,7 @@ Invariants: `main` holds exactly the processes started here and not yet reaped, 
 A process belongs to the group of its session's leader, else to that of its environment's
 `CONTAINER_ROOT`.
 
-Left out compared with containerd's shim: namespaces, cgroups, seccomp and terminals.  Nothing here
+Left out compared with containerd's shim: namespaces, cgroups and seccomp.  Nothing here
 isolates a process from another of the same user.
 """
 
@@ -142,7 +143,7 @@ class Spawner:
 
     def receive(self):
         """Do one request; false at end-of-file."""
-        room = _socket.CMSG_SPACE(2 * array.array("i").itemsize)
+        room = _socket.CMSG_SPACE(3 * array.array("i").itemsize)
         data, ancillary, _, _ = self.engine.recvmsg(MAX_REQUEST, room, _socket.MSG_CMSG_CLOEXEC)
         if not data:
             return False
@@ -187,9 +188,13 @@ class Spawner:
             self.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != self.me:
                 os._exit(137)
-            null = os.open(os.devnull, os.O_RDONLY)
-            for source, target in zip((null, *descriptors), (0, 1, 2), strict=True):
-                os.dup2(source, target)
+            if len(descriptors) == 1:
+                os.login_tty(descriptors[0])
+            else:
+                out, err, *given = descriptors
+                source = given[0] if given else os.open(os.devnull, os.O_RDONLY)
+                for descriptor, target in ((source, 0), (out, 1), (err, 2)):
+                    os.dup2(descriptor, target)
             os.chdir(cwd)
             os.execve(argv[0], argv[1:], env)
         except OSError as error:

@@ -128,12 +128,6 @@ def test_stats_events_version_and_info(docker) -> None:
     assert "no isolation" in docker("info").stderr + docker("info").stdout
 
 
-def test_a_terminal_is_refused_with_the_reason(docker) -> None:
-    done = docker("create", "-t", "busybox")
-    assert done.returncode == 1
-    assert "has no terminals. Leave out -t." in done.stderr
-
-
 def test_wait_prints_the_exit_code(docker) -> None:
     name = f"{docker.prefix}-w"
     docker("run", "-d", "--name", name, "busybox", "sh", "-c", "sleep 0.2; exit 6")

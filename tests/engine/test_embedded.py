@@ -371,7 +371,6 @@ def test_a_bind_mount_shows_the_hosts_directory(embedded: Lab, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        pytest.param({"tty": True}, "has no terminals", id="terminal"),
         pytest.param({"privileged": True}, "cannot have more rights", id="privileged"),
         pytest.param({"volumes": ["data:/data"]}, "bind mounts but no volumes", id="volume"),
     ],
