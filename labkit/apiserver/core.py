@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from labkit.apiserver import bootstrap, deletion, reads, statuses, subresources, target
 from labkit.apiserver.allocation import Allocator
+from labkit.apiserver.eviction import evict
 from labkit.apiserver.housekeeping import Housekeeping
 from labkit.apiserver.registry import Registry
 from labkit.apiserver.request import Request, Result, User, Watch
@@ -158,6 +159,6 @@ _VERBS: dict[tuple[str, str], _Verb] = {
     ("PUT", "scale"): subresources.put_scale,
     ("PATCH", "scale"): subresources.patch_scale,
     ("POST", "binding"): subresources.bind,
-    ("POST", "eviction"): subresources.evict,
+    ("POST", "eviction"): evict,
     ("PUT", "finalize"): subresources.finalize,
 }

@@ -1,17 +1,16 @@
-"""Subresources: scale, binding, eviction, finalize.
+"""Subresources: scale, binding, finalize.
 
 Source: k8s.io/kubernetes pkg/registry/apps (ScaleREST), pkg/registry/core/pod/storage
-(BindingREST, EvictionREST), pkg/registry/core/namespace/storage (FinalizeREST).
+(BindingREST), pkg/registry/core/namespace/storage (FinalizeREST).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import orjson
 
-from labkit.apiserver import deletion, fields, patching, statuses
+from labkit.apiserver import fields, patching, statuses
 from labkit.apiserver.request import Encoded, Result
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.watch import encode
@@ -125,13 +124,6 @@ def _bound(pod: Mapping, node: str, now: str) -> dict:
     )  # fmt: skip
     spec = {**pod["spec"], "nodeName": node}
     return {**pod, "metadata": dict(pod["metadata"]), "spec": spec, "status": status}
-
-
-async def evict(writes: Writes, call: Call) -> Result:
-    """Delete a Pod politely: 201.  Raises ApiError 404, 409."""
-    body = call.body if isinstance(call.body, Mapping) else {}
-    await deletion.delete(writes, replace(call, body=body.get("deleteOptions") or {}))
-    return Result(201, _CREATED)
 
 
 async def finalize(writes: Writes, call: Call) -> Result:
