@@ -119,7 +119,7 @@ class Collection:
     def at(self, revision: int, selection: Selection) -> Iterator[tuple[str, Encoded]]:
         """The objects of a selection as they were at `revision`.  Raises ApiError 410."""
         if revision < self.floor:
-            raise statuses.expired(revision, self.floor)
+            raise statuses.expired(self._too_old(revision))
         past: dict[str, Encoded | None] = {}
         for event in self._after(revision):
             past.setdefault(event.key, event.previous)
@@ -135,8 +135,11 @@ class Collection:
     def since(self, revision: int) -> list[Event]:
         """The events after `revision`.  Raises ApiError 410 if they are no longer all there."""
         if revision < self.floor:
-            raise statuses.expired(revision, self.floor)
+            raise statuses.expired(self._too_old(revision))
         return self._after(revision)
+
+    def _too_old(self, revision: int) -> str:
+        return f"too old resource version: {revision} ({self.floor})"
 
     def _after(self, revision: int) -> list[Event]:
         found = []

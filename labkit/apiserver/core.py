@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from labkit.apiserver import bootstrap, deletion, reads, statuses, subresources, target
+from labkit.apiserver import bootstrap, deletion, options, reads, statuses, subresources, target
 from labkit.apiserver.allocation import Allocator
 from labkit.apiserver.eviction import evict
 from labkit.apiserver.housekeeping import Housekeeping
@@ -116,15 +116,15 @@ class APIServer:
             return subresources.get_scale(self.writes, where)
         if where.subresource not in ("", "status"):
             raise statuses.method_not_allowed(where.row.resource)
-        if reads.is_watch(request.params):
-            return self._watch(where, request)
         if where.name:
             return reads.get(self.state, where, request.params)
+        if request.params and options.is_watch(request.params):
+            return self._watch(where, request)
         return reads.list_(self.state, where, request.params)
 
     def _watch(self, where: Target, request: Request) -> Watch:
         watcher, seconds = reads.watch(self.state, where, request.params)
-        if seconds:
+        if seconds and not watcher.ended:
             timer = self._housekeeping.spawn(self._end_later(watcher, seconds))
             watcher.on_end.append(lambda _: timer.cancel())
         return Watch(watcher)

@@ -76,12 +76,19 @@ def duplicate(path: str, value: object) -> FieldError:
     return _make("FieldValueDuplicate", path, value, "")
 
 
-def unsupported(path: str, value: object, valid: Iterable[str]) -> FieldError:
-    """The value is none of the `valid` ones."""
-    choices = ", ".join(f'"{choice}"' for choice in sorted(valid))
+def unsupported(
+    path: str, value: object, valid: Iterable[str], *, in_order: bool = False
+) -> FieldError:
+    """The value is none of the `valid` ones, which are sorted unless they are `in_order`."""
+    choices = ", ".join(f'"{choice}"' for choice in (valid if in_order else sorted(valid)))
     return _make("FieldValueNotSupported", path, value, f"supported values: {choices}")
 
 
 def too_long(path: str, limit: int) -> FieldError:
     """The value has more than `limit` bytes."""
     return _make("FieldValueTooLong", path, None, f"may not be more than {limit} bytes")
+
+
+def too_many(path: str, count: int, limit: int) -> FieldError:
+    """The value has more than `limit` items."""
+    return _make("FieldValueTooMany", path, count, f"must have at most {limit} items")

@@ -6,7 +6,7 @@ api/validation (ValidateObjectMeta, ValidateObjectMetaUpdate).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from labkit.apiserver import fields, names
@@ -14,8 +14,7 @@ from labkit.apiserver.fields import FieldError
 from labkit.apiserver.strategy import Strategy
 from labkit.kube.names import generated
 
-# What belongs to the server: an update carries these over from the stored object.
-_OWNED = (
+_SYSTEM = (
     "uid",
     "creationTimestamp",
     "deletionTimestamp",
@@ -23,15 +22,19 @@ _OWNED = (
     "generation",
     "resourceVersion",
     "selfLink",
-    "generateName",
 )
+# What an update cannot even ask to change: the stored object's are carried over.
+_CARRIED = ("creationTimestamp", "generation", "resourceVersion", "selfLink")
+# What an update may repeat or leave out, but not change.
+_IMMUTABLE = ("name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds")
 _ANNOTATIONS_LIMIT = 256 * 1024
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
 def begin(obj: dict, strategy: Strategy, now: str) -> None:
     """Fill in the metadata of a new object."""
     meta = obj["metadata"]
-    for name in (*_OWNED[:-1], "managedFields"):
+    for name in (*_SYSTEM, "managedFields"):
         meta.pop(name, None)
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = generated(meta["generateName"])
@@ -44,11 +47,17 @@ def begin(obj: dict, strategy: Strategy, now: str) -> None:
 def carry_over(obj: dict, old: Mapping) -> None:
     """Put the server's own fields of the stored object into an update of it."""
     meta, before = obj["metadata"], old["metadata"]
-    for name in _OWNED:
+    for name in _CARRIED:
         if name in before:
             meta[name] = before[name]
         else:
             meta.pop(name, None)
+    meta["uid"] = meta.get("uid") or before["uid"]
+    grace = "deletionGracePeriodSeconds"
+    if grace in before and meta.get(grace) is None:
+        meta[grace] = before[grace]
+    if "deletionTimestamp" in before:
+        meta["deletionTimestamp"] = before["deletionTimestamp"]
     meta.pop("managedFields", None)
     # An object that is being deleted may lose finalizers, not gain them: see `validate_update`.
 
@@ -74,18 +83,8 @@ def validate(obj: Mapping, strategy: Strategy, namespaced: bool) -> list[FieldEr
         errors.append(fields.invalid("metadata.namespace", meta.get("namespace", ""), wrong))
     errors += validate_labels(meta.get("labels"), "metadata.labels")
     errors += _validate_annotations(meta.get("annotations"))
-    for index, owner in enumerate(meta.get("ownerReferences") or ()):
-        errors += _validate_owner(owner, f"metadata.ownerReferences[{index}]")
-    controllers = [o for o in meta.get("ownerReferences") or () if o.get("controller")]
-    if len(controllers) > 1:
-        why = "Only one reference can have Controller set to true. Found "
-        why += '"true" in references for {} and {}'.format(
-            *(f"{o.get('kind')}/{o.get('name')}" for o in controllers[:2])
-        )
-        errors.append(fields.invalid("metadata.ownerReferences", meta["ownerReferences"], why))
-    for finalizer in meta.get("finalizers") or ():
-        errors += _validate_finalizer(finalizer, strategy)
-    return errors
+    errors += _validate_owners(meta.get("ownerReferences") or ())
+    return errors + _validate_finalizers(meta.get("finalizers") or ())
 
 
 def _validate_name(meta: Mapping, strategy: Strategy) -> list[FieldError]:
@@ -118,33 +117,58 @@ def _validate_annotations(annotations: Mapping | None) -> list[FieldError]:
     return errors
 
 
-def _validate_owner(owner: Mapping, path: str) -> list[FieldError]:
-    errors = []
-    for name in ("apiVersion", "kind", "name", "uid"):
-        if not owner.get(name):
-            detail = "must not be empty" if name != "apiVersion" else "version must not be empty"
-            errors.append(fields.invalid(f"{path}.{name}", owner.get(name, ""), detail))
+def _validate_owners(owners: Sequence[Mapping]) -> list[FieldError]:
+    """Upstream names the list and not the element, and an Event can own nothing."""
+    path, errors, controller = "metadata.ownerReferences", [], ""
+    for owner in owners:
+        version = (owner.get("apiVersion") or "").rpartition("/")[2]
+        if not version:
+            why = "version must not be empty"
+            errors.append(fields.invalid(f"{path}.apiVersion", owner.get("apiVersion", ""), why))
+        for name in ("kind", "name", "uid"):
+            if not owner.get(name):
+                why = "must not be empty"
+                errors.append(fields.invalid(f"{path}.{name}", owner.get(name, ""), why))
+        if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
+            why = "/v1, Kind=Event is disallowed from being an owner"
+            errors.append(fields.invalid(path, owner, why))
+        if owner.get("controller"):
+            this = f"{owner.get('kind')}/{owner.get('name')}"
+            if controller:
+                why = "Only one reference can have Controller set to true. Found "
+                why += f'"true" in references for {controller} and {this}'
+                errors.append(fields.invalid(path, owners, why))
+            controller = controller or this
     return errors
 
 
-def _validate_finalizer(finalizer: str, strategy: Strategy) -> list[FieldError]:
-    if wrong := names.qualified_name(finalizer):
-        return [fields.invalid("metadata.finalizers", finalizer, wrong)]
-    if "/" not in finalizer and finalizer not in ("orphan", "foregroundDeletion", "kubernetes"):
-        why = "name is neither a standard finalizer name nor is it fully qualified"
-        return [fields.invalid("metadata.finalizers", finalizer, why)]
-    return []
+def _validate_finalizers(finalizers: Sequence[str]) -> list[FieldError]:
+    path, errors = "metadata.finalizers", []
+    for finalizer in finalizers:
+        if wrong := names.qualified_name(finalizer):
+            errors.append(fields.invalid(path, finalizer, wrong))
+    if {"orphan", "foregroundDeletion"} <= set(finalizers):
+        why = "finalizer orphan and foregroundDeletion cannot be both set"
+        errors.append(fields.invalid(path, finalizers, why))
+    for index, finalizer in enumerate(finalizers):
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            errors.append(fields.invalid(f"{path}[{index}]", finalizer, why))
+    return errors
 
 
 def validate_update(obj: Mapping, old: Mapping) -> list[FieldError]:
     """What an update may not change."""
-    errors = []
-    if old["metadata"].get("deletionTimestamp"):
-        before = set(old["metadata"].get("finalizers") or ())
-        added = sorted(set(obj["metadata"].get("finalizers") or ()) - before)
+    meta, before, errors = obj["metadata"], old["metadata"], []
+    if before.get("deletionTimestamp"):
+        added = sorted(set(meta.get("finalizers") or ()) - set(before.get("finalizers") or ()))
         if added:
             text = ", ".join(f'"{name}"' for name in added)
             why = "no new finalizers can be added if the object is being deleted, found new "
             why += f"finalizers []string{{{text}}}"
             errors.append(fields.forbidden("metadata.finalizers", why))
+    for name in _IMMUTABLE:
+        if meta.get(name) != before.get(name):
+            why = "field is immutable"
+            errors.append(fields.invalid(f"metadata.{name}", meta.get(name), why))
     return errors

@@ -4,29 +4,37 @@ Reads come from memory and are never older than the last write that was answered
 snapshot: its resourceVersion is the revision to watch from, and the pages of one list (`limit`,
 `continue`) show one revision, which the watch window turns back to.
 
+A watch that cannot begin where it was asked to says so by an event of type ERROR, as every server
+with a watch cache does; only a request that cannot be understood is refused outright.
+
 Source: Kubernetes API concepts, "Efficient detection of changes", "Retrieving large results sets
-in chunks", "Resource versions", "Streaming lists".
+in chunks", "Resource versions", "Streaming lists"; k8s.io/apiserver storage (ValidateListOptions,
+DecodeContinue) and storage/cacher.  Left out: waiting for a revision of the future (upstream waits
+three seconds before it says 504).
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
+import posixpath
 from collections.abc import Mapping
 from itertools import islice
 
 import orjson
 
-from labkit.apiserver import convert, fields, statuses
+from labkit.apiserver import convert, options, statuses
 from labkit.apiserver.collection import Collection
+from labkit.apiserver.options import ListOptions
 from labkit.apiserver.request import Encoded, Result, WatchEvent
 from labkit.apiserver.selection import Selection, select
 from labkit.apiserver.state import State
 from labkit.apiserver.target import Target
 from labkit.apiserver.watch import ADDED, Watcher, bookmark
-from labkit.kube.resources import Resource
+from labkit.client.errors import ApiError
 
-_LIST_OPTIONS = Resource("meta.k8s.io", "v1", "listoptions", "ListOptions")
-_TRUE = ("true", "1", "True", "TRUE", "t", "T")
+_LATEST = -1  # the revision in a continue token that goes on in the present
+_TOKEN_VERSION = "meta.k8s.io/v1"
 
 
 class EncodedList(Encoded):
@@ -47,14 +55,10 @@ class EncodedList(Encoded):
         return b"%s,%s%s]}" % (head, b'"items":[', b",".join([item.json for item in items]))
 
 
-def is_watch(params: Mapping[str, str]) -> bool:
-    """Whether a GET of a collection asks for a watch."""
-    return params.get("watch", "") in _TRUE
-
-
 def get(state: State, target: Target, params: Mapping[str, str]) -> Result:
-    """One object.  Raises ApiError 404."""
-    _revision(state, params)
+    """One object.  Raises ApiError 400, 404, 504."""
+    if params:
+        _not_future(state, options.revision(params.get("resourceVersion", "")))
     item = state.of(target.row.storage).items.get(target.key)
     if item is None:
         raise statuses.not_found(target.row.resource, target.name)
@@ -62,24 +66,42 @@ def get(state: State, target: Target, params: Mapping[str, str]) -> Result:
 
 
 def list_(state: State, target: Target, params: Mapping[str, str]) -> Result:
-    """A list, or one page of it.  Raises ApiError 400, 410, 504."""
+    """A list, or one page of it.  Raises ApiError 400, 410, 422, 504."""
+    wanted = options.listing(params)
     selection = select(target.row, target.namespace, params)
     collection = state.of(target.row.storage)
-    limit = _number(params, "limit")
-    token = params.get("continue", "")
-    revision, after = _decode(token) if token else (_at(state, params), "")
-    if revision > state.revision:
-        raise statuses.too_large(revision, state.revision)
-    page, more = _page(collection, selection, state, revision, after, limit)
+    revision, after = _start(wanted)
+    _not_future(state, max(revision, wanted.revision))
+    limit = 0 if wanted.version == "0" and not wanted.token else wanted.limit
+    try:
+        page, more = _page(collection, selection, state, revision, after, limit)
+    except ApiError as error:
+        raise _too_old(after) if error.expired else error from None
     metadata: dict = {"resourceVersion": str(revision or state.revision)}
     if more:
-        metadata["continue"] = _encode(revision or state.revision, page[-1][0])
+        metadata["continue"] = _encode(revision or state.revision, page[-1][0] + "\0")
         if not selection.selective:
             metadata["remainingItemCount"] = more
     resource = target.row.resource
     head = {"kind": resource.kind + "List", "apiVersion": resource.api_version}
     items = [convert.served(target.row, item) for _, item in page]
     return Result(200, EncodedList.of({**head, "metadata": metadata}, items))
+
+
+def _start(wanted: ListOptions) -> tuple[int, str]:
+    """(revision to show, key to begin with); revision 0 is the present, which is never too old.
+
+    Raises ApiError 400.
+    """
+    if wanted.token:
+        found = _decode(wanted.token)
+        if wanted.version not in ("", "0"):
+            raise statuses.bad_request(
+                "specifying resource version is not allowed when using continue"
+            )
+        return found
+    exact = wanted.match == options.EXACT or (not wanted.match and wanted.limit)
+    return (wanted.revision if exact else 0), ""
 
 
 def _page(
@@ -90,99 +112,109 @@ def _page(
     after: str,
     limit: int,
 ) -> tuple[list[tuple[str, Encoded]], int]:
-    """The items of one page and how many come after it; revision 0 is the present."""
+    """The items of one page and how many come after it (with selectors: whether any do).
+
+    Revision 0 is the present.  Raises ApiError 410.
+    """
     if revision and revision < state.revision:
-        if revision < collection.floor:
-            raise statuses.continue_expired(_encode(0, after))
         found = collection.at(revision, selection)
     else:
         found = collection.select(selection)
     if after:
-        found = (pair for pair in found if pair[0] > after)
+        found = (pair for pair in found if pair[0] >= after)
     if not limit:
         return list(found), 0
     page = list(islice(found, limit))
-    return page, sum(1 for _ in found)
+    # To evaluate selectors on all that remains would make every page cost as much as the list.
+    rest = islice(found, 1) if selection.selective else found
+    return page, sum(1 for _ in rest)
 
 
-def _at(state: State, params: Mapping[str, str]) -> int:
-    """The exact revision that a list asks for; 0 for the present, which is never too old."""
-    asked = _revision(state, params)
-    match = params.get("resourceVersionMatch", "")
-    if match not in ("", "Exact", "NotOlderThan"):
-        choices = ("Exact", "NotOlderThan")
-        raise _invalid_options([fields.unsupported("resourceVersionMatch", match, choices)])
-    if match and not params.get("resourceVersion"):
-        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        raise _invalid_options([fields.forbidden("resourceVersionMatch", why)])
-    return asked if match == "Exact" else 0
+def _too_old(after: str) -> ApiError:
+    """410 of a list; if it was being continued, with a token that goes on inconsistently."""
+    if after:
+        return statuses.continue_expired(_encode(_LATEST, after))
+    return statuses.expired("The resourceVersion for the provided list is too old.")
 
 
 def watch(state: State, target: Target, params: Mapping[str, str]) -> tuple[Watcher, int]:
     """Events from a revision on, and after how many seconds they shall end (0: never).
 
-    Raises ApiError 400, 410, 422, 504.
+    Raises ApiError 400, 422.
     """
+    wanted = options.listing(params)
     selection = select(target.row, target.namespace, params)
     if target.name:
-        selection = Selection(target.namespace, target.name, selection.labels, selection.fields)
-    revision = _revision(state, params)
-    initial = params.get("sendInitialEvents", "") in _TRUE
-    if "sendInitialEvents" in params and params.get("resourceVersionMatch") != "NotOlderThan":
-        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise _invalid_options([fields.forbidden("resourceVersionMatch", why)])
+        selection = _only(selection, target)
     resource = target.row.resource
     watcher = Watcher(
         selection,
         (resource.api_version, resource.kind),
-        bookmarks=params.get("allowWatchBookmarks", "") in _TRUE,
+        bookmarks=wanted.bookmarks,
         convert=convert.converter(target.row),
     )
-    collection = state.of(target.row.storage)
-    if initial or (not revision and "sendInitialEvents" not in params):
-        present = collection.select(selection)
+    try:
+        _begin(state, state.of(target.row.storage), watcher, wanted)
+    except ApiError as error:
+        if error.code not in (410, 504):
+            raise
+        watcher.fail(error)
+    return watcher, wanted.timeout
+
+
+def _only(selection: Selection, target: Target) -> Selection:
+    """The selection of a watch of one object.  Raises ApiError 400."""
+    if selection.fields and selection.name != target.name:
+        raise statuses.bad_request("fieldSelector metadata.name doesn't match requested name")
+    return Selection(target.namespace, target.name, selection.labels, selection.fields)
+
+
+def _begin(state: State, collection: Collection, watcher: Watcher, wanted: ListOptions) -> None:
+    """Queue what a watch starts with, and let it follow.  Raises ApiError 400, 410, 504."""
+    revision = wanted.revision
+    _not_future(state, revision)
+    initial = wanted.initial
+    if initial is None:
+        # The old form of the same wish: without a revision a watch begins with what is there.
+        initial = not revision
+    if initial:
+        present = collection.select(watcher.selection)
         watcher.start_with([WatchEvent(ADDED, item) for _, item in present])
-        if initial and watcher.bookmarks:
+        if watcher.bookmarks:
             watcher.start_with([bookmark(*watcher.type, state.revision, initial=True)])
     elif revision:
         watcher.replay(collection.since(revision))
     collection.watch(watcher)
-    return watcher, _number(params, "timeoutSeconds")
 
 
-def _revision(state: State, params: Mapping[str, str]) -> int:
-    """The parameter `resourceVersion`, 0 if unset; never one of the future."""
-    text = params.get("resourceVersion", "")
-    if not text:
-        return 0
-    if not text.isdecimal():
-        message = f'strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise _invalid_options([fields.invalid("resourceVersion", text, message)])
-    if int(text) > state.revision:
-        raise statuses.too_large(int(text), state.revision)
-    return int(text)
+def _not_future(state: State, revision: int) -> None:
+    if revision > state.revision:
+        raise statuses.too_large(revision, state.revision)
 
 
-def _number(params: Mapping[str, str], name: str) -> int:
-    text = params.get(name, "")
-    if text and not text.isdecimal():
-        raise statuses.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text or 0)
-
-
-def _invalid_options(errors: list[fields.FieldError]):
-    return statuses.invalid(_LIST_OPTIONS, "", errors)
-
-
-def _encode(revision: int, after: str) -> str:
-    token = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": after})
+def _encode(revision: int, start: str) -> str:
+    token = orjson.dumps({"v": _TOKEN_VERSION, "rv": revision, "start": start})
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
 
 def _decode(token: str) -> tuple[int, str]:
-    """(revision, last key) of a continue token; revision 0 goes on in the present."""
+    """(revision, first key) of a continue token; revision 0 goes on in the present."""
+    wrong = "continue key is not valid"
     try:
         found = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return int(found["rv"]), str(found["start"])
-    except (ValueError, KeyError, TypeError):
-        raise statuses.bad_request("continue key is not valid") from None
+        version, revision, start = found.get("v", ""), found.get("rv", 0), found.get("start", "")
+        if not (isinstance(revision, int) and isinstance(start, str)):
+            raise ValueError("the parts of the token have the wrong types")
+    except (ValueError, binascii.Error, AttributeError) as error:
+        raise statuses.bad_request(f"invalid continue token: {wrong}: {error}") from None
+    if version != _TOKEN_VERSION:
+        wrong += f": server does not recognize this encoded version {version}"
+    elif not revision:
+        wrong += f": incorrect encoded start resourceVersion (version {_TOKEN_VERSION})"
+    elif not start:
+        wrong += f": encoded start key empty (version {_TOKEN_VERSION})"
+    elif posixpath.normpath("/" + start.lstrip("/")) != "/" + start.removeprefix("/"):
+        wrong += f": {start}"
+    else:
+        return max(revision, 0), start
+    raise statuses.bad_request(f"invalid continue token: {wrong}")

@@ -91,9 +91,8 @@ def unsupported_media_type(accepted: Sequence[str] = PATCH_MEDIA_TYPES) -> ApiEr
     return status_error(415, "UnsupportedMediaType", message)
 
 
-def expired(asked: int, oldest: int) -> ApiError:
+def expired(message: str) -> ApiError:
     """410: the revision is no longer kept; list again."""
-    message = f"too old resource version: {asked} ({oldest})"
     return status_error(410, "Expired", message)
 
 

@@ -42,7 +42,9 @@ class Strategy:
     generation: tuple[tuple[str, ...], ...] = ()  # paths whose changes metadata.generation counts
     initial_status: Mapping | None = None  # of a new object; None keeps what was sent
     graceful: bool = False  # deletion waits for a grace period (Pods)
+    dependents: str = ""  # of a deletion that says nothing: Orphan, or Unsupported for ever
     returns_deleted: bool = False  # delete answers with the object, not with a Status
     fields: tuple[str, ...] = ()
     index: str = ""
+    needs_version: bool = False  # PUT has to say which resourceVersion it replaces
     create_on_update: bool = False  # PUT of an object that does not exist creates it

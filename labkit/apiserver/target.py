@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from labkit.apiserver import statuses
+from labkit.apiserver import options, statuses
 from labkit.apiserver.registration import Registration
 from labkit.apiserver.registry import Registry
 from labkit.apiserver.request import Request, User
+from labkit.client.transport import PATCH_TYPES
 
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
@@ -46,15 +47,12 @@ class Call:
 
 
 def call(target: Target, request: Request) -> Call:
-    """The write that a request asks for.  Raises ApiError 400."""
-    dry_run = request.params.get("dryRun", "")
-    if dry_run not in ("", "All"):
-        raise statuses.bad_request(
-            f'dryRun: Unsupported value: "{dry_run}": supported values: "All"'
-        )
-    return Call(
-        target, request.user, request.params, request.body, request.content_type, bool(dry_run)
-    )
+    """The write that a request asks for.  Raises ApiError 422."""
+    method, params = request.method, request.params
+    apply = request.content_type == PATCH_TYPES["apply"]
+    # The options of a deletion may be in its body: see `deletion`.
+    dry_run = method != "DELETE" and options.writing(params, method, apply=apply)
+    return Call(target, request.user, params, request.body, request.content_type, dry_run)
 
 
 class Paths:

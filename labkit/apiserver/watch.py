@@ -123,6 +123,11 @@ class Watcher:
                 callback(self)
             self._wake()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no more events will come after those that are queued."""
+        return self._ended
+
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)

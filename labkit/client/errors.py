@@ -40,6 +40,12 @@ class ApiError(LabkitError):
         """410: the asked-for revision is compacted; list again."""
         return self.code == 410
 
+    @property
+    def too_large_version(self) -> bool:
+        """504: the asked-for revision is one that the server has not come to."""
+        causes = (self.status.get("details") or {}).get("causes") or ()
+        return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)
+
 
 def status_error(code: int, reason: str, message: str, details: Mapping | None = None) -> ApiError:
     """An ApiError from its parts (the shape of metav1.Status)."""

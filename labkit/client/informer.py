@@ -1,8 +1,9 @@
 """A local copy of a resource that list and watch keep true.
 
 The informer lists, then watches from the list's revision; when the watch ends it resumes from the
-last revision seen, and when that revision is gone (410) it lists again and reports the
-differences.  Handlers are called in revision order, with objects that are shared and read-only.
+last revision seen, and when that revision is gone (410), or the server has not come to it (504: it
+was restored from a backup), it lists again and reports the differences.  Handlers are called in
+revision order, with objects that are shared and read-only.
 
 Source: client-go tools/cache (Reflector, SharedIndexInformer).  Left out: periodic resyncs, which
 mend bugs of handlers rather than of the protocol.
@@ -101,8 +102,9 @@ class Informer:
                     self._apply(event)
                     delay = _FIRST_RETRY
             except ApiError as error:
-                if error.expired:
+                if error.expired or error.too_large_version:
                     self._revision = ""
+                if error.expired:
                     continue
                 log.warning("watch failed resource=%s error=%s", self.resource.name, error)
             except OSError as error:

@@ -41,7 +41,7 @@ async def nothing_more(watch) -> bool:
 async def test_a_watch_without_a_revision_begins_with_what_is_there(client):
     await client.create(CONFIG_MAPS, config_map("a"))
     watch = client.watch(CONFIG_MAPS)
-    assert told(await taken(watch, 1)) == [("ADDED", "a")]
+    assert told(await taken(watch, 2)) == [("ADDED", "a"), ("BOOKMARK", "")]
     await client.create(CONFIG_MAPS, config_map("b"))
     await client.patch(CONFIG_MAPS, "a", {"data": {"x": "1"}}, "default")
     await client.delete(CONFIG_MAPS, "b", "default")
@@ -62,13 +62,12 @@ async def test_a_watch_from_a_lists_revision_misses_and_repeats_nothing(client):
 
 async def test_with_a_selector_objects_are_added_and_deleted_as_they_enter_and_leave(client):
     watch = client.watch(PODS, label_selector="app=db")
-    first = asyncio.ensure_future(anext(watch))
-    await asyncio.sleep(0)
+    await taken(watch, 1)  # the bookmark after what is there, which is nothing
     await client.create(PODS, pod("a"))
     await client.patch(PODS, "a", {"metadata": {"labels": {"app": "db"}}}, "default")
     await client.patch(PODS, "a", {"metadata": {"labels": {"x": "y"}}}, "default")
     left = await client.patch(PODS, "a", {"metadata": {"labels": {"app": "web"}}}, "default")
-    events = [await first, *await taken(watch, 2)]
+    events = await taken(watch, 3)
     assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
     # The object as the watch last saw it, at the revision at which it left.
     assert events[2]["object"]["metadata"]["labels"]["app"] == "db"
@@ -79,15 +78,14 @@ async def test_with_a_selector_objects_are_added_and_deleted_as_they_enter_and_l
 
 async def test_a_watch_on_a_node_sees_pods_when_they_are_bound_to_it(client):
     watch = client.watch(PODS, field_selector="spec.nodeName=one")
-    first = asyncio.ensure_future(anext(watch))
-    await asyncio.sleep(0)
+    await taken(watch, 1)  # the bookmark after what is there, which is nothing
     for name, node in (("a", "one"), ("b", "two"), ("c", "one")):
         await client.create(PODS, pod(name))
         body = {"metadata": {"name": name, "namespace": "default"}, "target": {"name": node}}
         await client.create(PODS, body, subresource="binding")
     await client.delete(PODS, "b", "default", grace_period_seconds=0)
     await client.delete(PODS, "a", "default", grace_period_seconds=0)
-    events = [await first, *await taken(watch, 2)]
+    events = await taken(watch, 3)
     assert told(events) == [("ADDED", "a"), ("ADDED", "c"), ("DELETED", "a")]
     assert await nothing_more(watch)
 
@@ -111,10 +109,11 @@ async def test_a_streamed_list_ends_with_a_marked_bookmark(api):
 
 
 async def test_a_revision_of_the_future_is_too_large(client, api):
-    with pytest.raises(ApiError) as caught:
-        await anext(client.watch(CONFIG_MAPS, resource_version="999999"))
-    assert (caught.value.code, caught.value.reason) == (504, "Timeout")
-    assert f"Too large resource version: 999999, current: {api.state.revision}" in str(caught.value)
+    watch = client.watch(CONFIG_MAPS, resource_version="999999")
+    [event] = [event async for event in watch]
+    status = event["object"]
+    assert (event["type"], status["code"], status["reason"]) == ("ERROR", 504, "Timeout")
+    assert f"Too large resource version: 999999, current: {api.state.revision}" in status["message"]
 
 
 async def test_a_revision_that_is_no_longer_kept_is_expired():
@@ -157,7 +156,7 @@ async def test_a_watch_ends_after_timeout_seconds():
     async with virtual() as (server, client):
         begun = server.clock.now()
         events = [event async for event in client.watch(CONFIG_MAPS, timeout_seconds=30)]
-        assert [event["type"] for event in events] == ["BOOKMARK"]
+        assert [event["type"] for event in events] == ["BOOKMARK", "BOOKMARK"]
         assert round(server.clock.now() - begun, 3) == 30
 
 
@@ -165,10 +164,9 @@ async def test_a_watch_ends_after_timeout_seconds():
 async def test_bookmarks_come_every_minute():
     async with virtual() as (server, client):
         watch = client.watch(CONFIG_MAPS)
-        first = asyncio.ensure_future(anext(watch))
-        await asyncio.sleep(0)
+        await anext(watch)
         await client.create(NAMESPACES, {"metadata": {"name": "other"}})
-        event = await first
+        event = await anext(watch)
         assert event["type"] == "BOOKMARK"
         assert event["object"]["metadata"]["resourceVersion"] == str(server.state.revision)
         await watch.aclose()

@@ -103,6 +103,17 @@ async def test_when_the_revision_is_gone_it_lists_again_and_tells_the_difference
     assert set(seen[2:]) == {("a@1", None), ("b@1", "b@8"), (None, "c@9")}
 
 
+async def test_when_the_server_does_not_know_the_revision_yet_it_lists_again():
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    future = status_error(504, "Timeout", "Timeout: Too large", {"causes": [cause]})
+    informer, seen, script = await follow(
+        [(9, [pod("a", 9)]), (2, [pod("b", 2)])], [[event("ERROR", future.status)], []]
+    )
+    assert list(informer.store) == ["ns/b"]
+    assert seen[1:] == [("a@9", None), (None, "b@2")]
+    assert script.asked[:2] == ["9", "2"]
+
+
 async def test_a_server_that_is_away_at_first_is_asked_again():
     informer, _, _ = await follow([ConnectionError(), ConnectionError(), (1, [pod("a", 1)])], [])
     assert list(informer.store) == ["ns/a"]
