@@ -68,6 +68,11 @@ def _add_up(commands) -> None:
     group = up.add_argument_group("settings, with upstream's names and defaults")
     for flag, default in settings.DEFAULTS.items():
         group.add_argument(f"--{flag}", metavar=default, dest=f"flag:{flag}")
+    up.add_argument(
+        "--restore-backup",
+        action="store_true",
+        help="first go back to the last backup of the objects; what was there is kept beside it",
+    )
     up.set_defaults(func=_up)
 
 
@@ -92,7 +97,13 @@ def _up(options: argparse.Namespace) -> int:
         for name, text in vars(options).items()
         if name.startswith("flag:") and text is not None
     }
-    found = manage.up(options.name, options.nodes, flags or None, _Progress(begun))
+    found = manage.up(
+        options.name,
+        options.nodes,
+        flags or None,
+        _Progress(begun),
+        restore_backup=options.restore_backup,
+    )
     if before and before.running:
         print(f"The cluster {found.name} is up already.")
     else:

@@ -1,4 +1,4 @@
-"""What the server does by itself, once a minute: bookmarks for watches, and old Events go.
+"""What the server does by itself: bookmarks for watches, old Events go, backups.
 
 Source: k8s.io/apiserver storage/cacher (bookmarks keep a resuming watch inside of the window) and
 kube-apiserver's --event-ttl (one hour, from an Event's last change).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from itertools import count
 
 from labkit.apiserver.request import Encoded
 from labkit.apiserver.state import State
@@ -21,6 +22,7 @@ from labkit.kube.resources import EVENTS
 log = logging.getLogger(__name__)
 
 _EVERY = 60.0  # seconds
+_BACKUP_EVERY = 10  # rounds
 EVENT_TTL = 3600.0  # seconds
 
 
@@ -50,9 +52,11 @@ class Housekeeping:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        for number in count(1):
             await self._clock.sleep(_EVERY)
             self._send_bookmarks()
+            if number % _BACKUP_EVERY == 0:
+                self._state.back_up()
             try:
                 await self._expire_events()
             except ApiError as error:

@@ -14,7 +14,7 @@ In place of etcd and its watch cache.  Left out: several servers over one store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import orjson
@@ -23,7 +23,7 @@ from labkit.apiserver import statuses
 from labkit.apiserver.collection import WINDOW, Collection
 from labkit.apiserver.registry import REGISTRATIONS
 from labkit.apiserver.request import Encoded
-from labkit.apiserver.store import Contents, Record, Store
+from labkit.apiserver.store import ALL, Contents, Record, Store, StoreFull
 from labkit.apiserver.watch import ADDED, DELETED, MODIFIED, Event
 from labkit.kube.resources import Resource
 
@@ -40,11 +40,16 @@ class State:
         self._assigned = 0  # of the newest change that was handed to the store
         self._pending: dict[tuple[str, str], asyncio.Future] = {}
         self._superseded: dict[str, list[int]] = {}
+        self._floor = 0  # of collections that the store knew nothing of
         self._indexes = {row.storage.name: row.strategy.index for row in REGISTRATIONS}
 
     async def open(self) -> None:
         """Read the store.  Raises what the store's `open` raises."""
         self._load(await asyncio.get_running_loop().run_in_executor(None, self._store.open))
+
+    def back_up(self) -> None:
+        """Have the store backed up, if it has changed since the last time."""
+        self._store.back_up()
 
     async def close(self) -> None:
         """End all watches and close the store when everything is durable."""
@@ -56,29 +61,33 @@ class State:
     def _load(self, contents: Contents) -> None:
         items: dict[str, dict[str, Encoded]] = {}
         events: dict[str, list[Event]] = {}
+        self._floor = contents.floors.get(ALL, 0)
+        floors = {name: max(floor, self._floor) for name, floor in contents.floors.items()}
         for record in contents.records:
             present = items.setdefault(record.resource, {})
             item = Encoded(orjson.loads(record.value), record.value)
             previous = present.pop(record.key, None)
             if not record.deleted:
                 present[record.key] = item
-            if record.revision > contents.floors.get(record.resource, 0):
-                kind = DELETED if record.deleted else MODIFIED if previous else ADDED
-                event = Event(record.revision, kind, record.key, item, previous)
+            kind = DELETED if record.deleted else MODIFIED if previous else ADDED
+            event = Event(record.revision, kind, record.key, item, previous)
+            if record.revision > floors.get(record.resource, self._floor):
                 events.setdefault(record.resource, []).append(event)
+            else:
+                self._superseded.setdefault(record.resource, []).extend(_no_longer_needed(event))
         for name, present in items.items():
-            collection = self._collection(name, contents.floors.get(name, 0))
+            collection = self._collection(name, floors.get(name, self._floor))
             collection.load(present.items(), events.get(name, ()))
         self.revision = self._assigned = contents.revision
 
-    def _collection(self, name: str, floor: int = 0) -> Collection:
+    def _collection(self, name: str, floor: int) -> Collection:
         index = self._indexes.get(name, "")
         collection = self.collections[name] = Collection(index, floor, self._window)
         return collection
 
     def of(self, resource: Resource) -> Collection:
         """The collection of a storage resource."""
-        return self.collections.get(resource.name) or self._collection(resource.name)
+        return self.collections.get(resource.name) or self._collection(resource.name, self._floor)
 
     async def settled(self, resource: Resource, key: str) -> None:
         """Return when no write of this object is under way."""
@@ -90,8 +99,8 @@ class State:
     ) -> Encoded:
         """Write one object whose last write has `settled`; its new, durable form.
 
-        `obj` becomes the state's own: the caller gives it away.  Raises ApiError 500 if it cannot
-        be made durable; then nothing has changed.
+        `obj` becomes the state's own: the caller gives it away.  Raises ApiError 507 if there is no
+        room for it, 500 if it cannot be made durable otherwise; then nothing has changed.
         """
         collection = self.of(resource)
         previous = collection.items.get(key)
@@ -110,6 +119,8 @@ class State:
         # The write goes on when its caller is gone.
         try:
             await asyncio.shield(future)
+        except StoreFull as error:
+            raise statuses.insufficient_storage(str(error)) from error
         except OSError as error:
             raise statuses.internal(str(error)) from error
         return item
@@ -129,10 +140,15 @@ class State:
     def _supersede(self, collection: Collection, name: str, gone: Event) -> None:
         """Once an event has left the window nobody needs what it replaced."""
         batch = self._superseded.setdefault(name, [])
-        if gone.previous:
-            batch.append(int(gone.previous.obj["metadata"]["resourceVersion"]))
-        if gone.type == DELETED:
-            batch.append(gone.revision)
+        batch.extend(_no_longer_needed(gone))
         if len(batch) >= _TRIM_BATCH:
             self._store.trim(name, collection.floor, batch)
             self._superseded[name] = []
+
+
+def _no_longer_needed(event: Event) -> Iterator[int]:
+    """The revisions of the records that only watches from before this event would need."""
+    if event.previous:
+        yield int(event.previous.obj["metadata"]["resourceVersion"])
+    if event.type == DELETED:
+        yield event.revision

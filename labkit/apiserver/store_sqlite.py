@@ -7,7 +7,12 @@ a write-ahead log with synchronous=FULL: a commit returns when the log is on the
 SQLite's own checkpoint (copying the write-ahead log into the database) is off because it would
 happen inside of some unlucky commit; a second thread does it beside the writer.  The log starts
 again from its beginning at the first pause; only when none comes for very long, and the log would
-grow without bound, the writer itself waits for a checkpoint between two groups.
+grow without bound, the writer itself waits for a checkpoint between two groups.  The second thread
+makes the backups too: after the start, when asked to, and at the end.
+
+When the disk is full a group is refused as a whole, and nothing of it is there.  The next group
+tries again.  What is in the log already may make room: the log is copied into the database and cut
+off before a group is given up.
 
 The table `log` is the store; the view `objects` is for people:
 
@@ -25,24 +30,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from labkit.apiserver.store import Contents, Record
+from labkit.apiserver import store_backup, store_file, store_wal
+from labkit.apiserver.store import Contents, Record, StoreDamaged, StoreFull
 
 log = logging.getLogger(__name__)
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS log (
-    revision INTEGER PRIMARY KEY,
-    resource TEXT NOT NULL,
-    key TEXT NOT NULL,
-    deleted INTEGER NOT NULL,
-    value BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS floors (resource TEXT PRIMARY KEY, revision INTEGER NOT NULL);
-CREATE VIEW IF NOT EXISTS objects AS
-    SELECT resource, key, max(revision) AS revision, CAST(value AS TEXT) AS json
-    FROM log GROUP BY resource, key HAVING deleted = 0;
-"""
-_FLOOR = "INSERT OR REPLACE INTO floors (resource, revision) VALUES (?, ?)"
 _GROUP = 1000  # records of one transaction: bounds how long the first of a group waits
 _CHECKPOINT_EVERY = 2000  # records, some 4 MB: bounds what a start has to replay
 _RESTART_EVERY = 50_000  # records: by then the log is some 100 MB
@@ -57,31 +49,34 @@ class SQLiteStore:
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
         self._queue: queue.SimpleQueue[_Append | _Trim | None] = queue.SimpleQueue()
-        self._checkpoints: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._chores: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._written = 0
+        self._revision = 0  # the last that is durable
+        self._owed: list[_Trim] = []  # of groups that failed
+        self._failing = False
 
     def open(self) -> Contents:
-        """Read the file and start the writer.  Raises sqlite3.Error, OSError."""
-        writer = self._connect()
+        """Read the file, check it and start the threads.  Raises StoreDamaged, OSError."""
+        connections: list[sqlite3.Connection] = []
         try:
-            writer.executescript(_SCHEMA)
-            contents = _read(writer)
-            copier = self._connect()
-        except sqlite3.Error:
-            writer.close()
-            raise
-        for target, connection in ((self._write, writer), (self._copy, copier)):
+            if wrong := store_wal.damage(self._path.with_name(self._path.name + "-wal")):
+                raise StoreDamaged(self._path, f"its write-ahead log: {wrong}")
+            connections += [store_file.connect(self._path) for _ in range(2)]
+            store_file.prepare(connections[0])
+            contents = store_file.read(connections[0], self._path)
+        # Anything: from a damaged file even SQLite's messages may not be decodable.
+        except Exception as error:
+            for connection in connections:
+                connection.close()
+            raise store_file.not_opened(error, self._path) from error
+        self._revision = contents.revision
+        self._chores.put("back up")
+        for target, connection in zip((self._write, self._do_chores), connections, strict=True):
             thread = threading.Thread(target=target, args=(connection,), daemon=True)
             thread.start()
             self._threads.append(thread)
         return contents
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0"):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
 
     def append(self, record: Record) -> asyncio.Future[None]:
         """Queue one record; the future ends when it is on the disk, or with the error."""
@@ -94,8 +89,12 @@ class SQLiteStore:
         """Queue the removal of records; it happens with the next group."""
         self._queue.put((resource, floor, list(revisions)))
 
+    def back_up(self) -> None:
+        """Order a backup; it is made beside the writer."""
+        self._chores.put("back up")
+
     def close(self) -> None:
-        """Write what is queued, checkpoint, close.  Blocks.  Safe to repeat."""
+        """Write what is queued, back up, checkpoint, close.  Blocks.  Safe to repeat."""
         if self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -107,7 +106,7 @@ class SQLiteStore:
             while (group := self._take()) is not None:
                 self._commit(connection, group)
         finally:
-            self._checkpoints.put(False)
+            self._chores.put("end")
             connection.close()
 
     def _take(self) -> list[_Append | _Trim] | None:
@@ -125,13 +124,26 @@ class SQLiteStore:
         self._queue.put(group.pop())  # the end comes after this group
         return group
 
-    def _copy(self, connection: sqlite3.Connection) -> None:
+    def _do_chores(self, connection: sqlite3.Connection) -> None:
         try:
-            while self._checkpoints.get():
-                _checkpoint(connection, "PASSIVE")
+            while (chore := self._chores.get()) != "end":
+                if chore == "checkpoint":
+                    _checkpoint(connection, "PASSIVE")
+                else:
+                    self._back_up(connection)
+            self._back_up(connection)
             _checkpoint(connection, "TRUNCATE")
         finally:
             connection.close()
+
+    def _back_up(self, connection: sqlite3.Connection) -> None:
+        newest = store_backup.revision(store_backup.paths(self._path)[0])
+        if newest == self._revision:
+            return
+        try:
+            store_backup.make(connection, self._path)
+        except (sqlite3.Error, OSError) as error:
+            log.warning("backup failed error=%s", error)
 
     def _count(self, connection: sqlite3.Connection, records: int) -> None:
         """Order a checkpoint each time that enough has been written."""
@@ -139,30 +151,44 @@ class SQLiteStore:
         if before // _RESTART_EVERY != self._written // _RESTART_EVERY:
             _checkpoint(connection, "RESTART")
         elif before // _CHECKPOINT_EVERY != self._written // _CHECKPOINT_EVERY:
-            self._checkpoints.put(True)
+            self._chores.put("checkpoint")
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Append | _Trim]) -> None:
         appends = [entry for entry in group if isinstance(entry[0], Record)]
-        trims = [entry for entry in group if not isinstance(entry[0], Record)]
-        error = None
-        try:
-            if trims:
-                connection.execute("BEGIN")
-            if appends:
-                _insert(connection, [entry[0] for entry in appends])
-            for resource, floor, revisions in trims:
-                rows = [(revision,) for revision in revisions]
-                connection.executemany("DELETE FROM log WHERE revision = ?", rows)
-                connection.execute(_FLOOR, (resource, floor))
-            if trims:
-                connection.execute("COMMIT")
-        except sqlite3.Error as problem:
-            error = OSError(f"the store could not write: {problem}")
-            log.error("commit failed records=%d error=%s", len(appends), problem)
-            _roll_back(connection)
+        trims = self._owed + [entry for entry in group if not isinstance(entry[0], Record)]
+        records = [entry[0] for entry in appends]
+        error = self._attempt(connection, records, trims)
+        if isinstance(error, StoreFull) and _checkpoint(connection, "TRUNCATE"):
+            error = self._attempt(connection, records, trims)
+        self._owed = trims if error else []
+        if bool(error) != self._failing:  # once for each time that it fails, or the log grows too
+            self._failing = bool(error)
+            log.warning("the store %s", f"fails error={error}" if error else "writes again")
+        if records and not error:
+            self._revision = records[-1].revision
         if appends:
             _tell(appends, error)
         self._count(connection, len(appends))
+
+    def _attempt(
+        self, connection: sqlite3.Connection, records: list[Record], trims: list[_Trim]
+    ) -> OSError | None:
+        """One transaction; what has hindered it."""
+        try:
+            if trims:
+                connection.execute("BEGIN")
+            if records:
+                _insert(connection, records)
+            for resource, floor, revisions in trims:
+                rows = [(revision,) for revision in revisions]
+                connection.executemany("DELETE FROM log WHERE revision = ?", rows)
+                store_file.set_floor(connection, resource, floor)
+            if trims:
+                connection.execute("COMMIT")
+        except sqlite3.Error as problem:
+            _roll_back(connection)
+            return store_file.not_written(problem, self._path)
+        return None
 
 
 def _insert(connection: sqlite3.Connection, records: list[Record]) -> None:
@@ -172,30 +198,23 @@ def _insert(connection: sqlite3.Connection, records: list[Record]) -> None:
     milliseconds at a time.
     """
     statement = _insert_statement(len(records))
-    connection.execute(statement, [value for record in records for value in record])
+    connection.execute(statement, [value for record in records for value in store_file.row(record)])
 
 
 @lru_cache(maxsize=_GROUP)
 def _insert_statement(rows: int) -> str:
-    places = ", ".join(["(?, ?, ?, ?, ?)"] * rows)
-    return f"INSERT INTO log (revision, resource, key, deleted, value) VALUES {places}"
+    places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT INTO log (revision, resource, key, deleted, value, crc) VALUES {places}"
 
 
-def _read(connection: sqlite3.Connection) -> Contents:
-    rows = connection.execute(
-        "SELECT revision, resource, key, deleted, value FROM log ORDER BY revision"
-    )
-    records = [Record(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
-    floors = dict(connection.execute("SELECT resource, revision FROM floors"))
-    last = max([records[-1].revision if records else 0, *floors.values()])
-    return Contents(records, floors, last)
-
-
-def _checkpoint(connection: sqlite3.Connection, mode: str) -> None:
+def _checkpoint(connection: sqlite3.Connection, mode: str) -> bool:
+    """Copy the write-ahead log into the database; whether that was possible to its end."""
     try:
-        connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        (busy, *_) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
     except sqlite3.Error as error:
         log.warning("checkpoint failed mode=%s error=%s", mode, error)
+        return False
+    return not busy
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -25,8 +25,10 @@ from typing import TextIO
 
 import uvloop
 
+from labkit.apiserver.store import StoreDamaged, StoreFull
+from labkit.client import ApiError
 from labkit.clock import Clock
-from labkit.clusters import addresses
+from labkit.clusters import addresses, backups
 from labkit.clusters.embedded import EmbeddedCluster
 from labkit.clusters.paths import ClusterDir
 from labkit.errors import ClusterError, LabkitError
@@ -94,6 +96,14 @@ async def run(directory: ClusterDir, reporter: Reporter) -> None:
         idle = asyncio.create_task(_wait_until_idle(cluster, clock, ended), name="idle check")
         await ended.wait()
         idle.cancel()
+    except StoreDamaged as error:
+        raise backups.damaged(directory, error) from error
+    except StoreFull as error:
+        raise backups.no_room(directory, str(error)) from error
+    except ApiError as error:
+        if error.reason != "InsufficientStorage":
+            raise
+        raise backups.no_room(directory, str(error)) from error
     finally:
         await cluster.stop()
         claim.close()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.clusters import addresses, settings
+from labkit.clusters import addresses, backups, settings
 from labkit.clusters.paths import ClusterDir, context_name
 from labkit.errors import ClusterError, UsageError, WaitTimeout
 
@@ -97,16 +97,25 @@ def up(
     nodes: int | None = None,
     flags: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda step: None,
+    *,
+    restore_backup: bool = False,
 ) -> ClusterInfo:
     """Start the cluster; return when its nodes are Ready and the default ServiceAccount exists.
 
     What is not given is as it was the last time.  A cluster that is up as asked for is left
-    alone.  Raises ClusterError where it is up otherwise, or cannot start.
+    alone.  With `restore_backup` the last backup first takes the place of its objects.  Raises
+    ClusterError where it is up otherwise, or cannot start.
     """
     wanted = _wanted(name, nodes, flags)
     directory = ClusterDir.named(name)
     found = info(name)
     if found and found.running:
+        if restore_backup:
+            raise ClusterError(
+                f"The cluster {name} is up.",
+                "A backup can only be restored while nobody uses the objects.",
+                f"Stop it first: labkit down --name {name}",
+            )
         if (wanted["nodes"], wanted["settings"]) != (found.nodes, dict(found.settings)):
             raise ClusterError(
                 f"The cluster {name} is up already, with other settings.",
@@ -115,6 +124,8 @@ def up(
             )
         return found
     directory.make()
+    if restore_backup:
+        progress(backups.restore(directory))
     directory.write_description(wanted)
     _start_daemon(directory, progress)
     started = info(name)

@@ -4,7 +4,7 @@
         cluster.json     what was asked for, and where the cluster is
         kubeconfig       admin credentials (0600)
         pki/             CA, certificates and keys (keys 0600)
-        state.db         every object (SQLite)
+        state.db         every object (SQLite), with backups beside it
         daemon.lock      locked while the daemon lives; holds its pid
         daemon.log       the daemon's log
         docker.sock      the container engine
