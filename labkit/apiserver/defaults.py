@@ -1,7 +1,8 @@
-"""The defaults of all other kinds.
+"""The defaults of what neither runs Pods nor stores data.
 
-Source: k8s.io/kubernetes pkg/apis/*/v*/defaults.go.  Every function fills in only what is missing;
-running it again changes nothing.
+Source: k8s.io/kubernetes pkg/apis/*/v*/defaults.go; for the families of addresses of Services
+pkg/registry/core/service/storage/alloc.go, where a cluster has IPv4 only.  Every function fills in
+only what is missing; running it again changes nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from labkit.kube.quantity import canonical
 
 pod = defaults_pod.pod
 
-_DEPLOYMENT = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
-_ROLLING_UPDATE = {"maxUnavailable": "25%", "maxSurge": "25%"}
 _SERVICE = {"type": "ClusterIP", "sessionAffinity": "None"}
+_EXTERNAL = ("NodePort", "LoadBalancer")
 _AFFINITY_SECONDS = 10800
 _CPU_UTILIZATION = 80
 _SCALE_UP = (("Pods", 4, 15), ("Percent", 100, 15))
@@ -27,48 +27,36 @@ def _spec(obj: dict) -> dict:
     return obj.setdefault("spec", {})
 
 
-def _template(spec: dict) -> None:
-    inner = (spec.get("template") or {}).get("spec")
-    if inner is not None:
-        defaults_pod.pod_spec(inner)
-
-
-def deployment(obj: dict) -> None:
-    """apps/v1 Deployment."""
-    spec = _spec(obj)
-    fill(spec, _DEPLOYMENT)
-    strategy = spec.setdefault("strategy", {})
-    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-        fill(strategy.setdefault("rollingUpdate", {}), _ROLLING_UPDATE)
-    _template(spec)
-
-
-def replica_set(obj: dict) -> None:
-    """apps/v1 ReplicaSet."""
-    spec = _spec(obj)
-    spec.setdefault("replicas", 1)
-    _template(spec)
-
-
 def service(obj: dict) -> None:
     """core/v1 Service."""
     spec = _spec(obj)
     fill(spec, _SERVICE)
-    if spec["type"] != "ExternalName":
+    kind = spec["type"]
+    if kind != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
-        spec.setdefault("ipFamilies", ["IPv4"])
-    if spec["type"] in ("NodePort", "LoadBalancer"):
-        spec.setdefault("externalTrafficPolicy", "Cluster")
-    if spec["type"] == "LoadBalancer":
+        _families(spec)
+    if kind in _EXTERNAL or (kind == "ClusterIP" and spec.get("externalIPs")):
+        fill(spec, {"externalTrafficPolicy": "Cluster"})
+    if kind == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
-    if spec["sessionAffinity"] == "ClientIP":
+    if spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
+    elif spec["sessionAffinity"] == "ClientIP":
         client = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
         client.setdefault("timeoutSeconds", _AFFINITY_SECONDS)
     for port in spec.get("ports") or ():
-        port.setdefault("protocol", "TCP")
+        fill(port, {"protocol": "TCP"})
         if port.get("targetPort") in (None, 0, ""):
             port["targetPort"] = port.get("port")
+
+
+def _families(spec: dict) -> None:
+    """A Service that points to nothing may be about addresses of any family."""
+    anything = spec.get("clusterIP") == "None" and not spec.get("selector")
+    policy = "RequireDualStack" if anything else "SingleStack"
+    if spec.setdefault("ipFamilyPolicy", policy) == "RequireDualStack" and anything:
+        spec.setdefault("ipFamilies", ["IPv4", "IPv6"])
+    spec.setdefault("ipFamilies", ["IPv4"])
 
 
 def hpa(obj: dict) -> None:
@@ -134,7 +122,7 @@ def endpoints(obj: dict) -> None:
     """core/v1 Endpoints."""
     for subset in obj.get("subsets") or ():
         for port in subset.get("ports") or ():
-            port.setdefault("protocol", "TCP")
+            fill(port, {"protocol": "TCP"})
 
 
 def endpoint_slice(obj: dict) -> None:
@@ -142,3 +130,37 @@ def endpoint_slice(obj: dict) -> None:
     for port in obj.get("ports") or ():
         port.setdefault("name", "")
         port.setdefault("protocol", "TCP")
+
+
+def api_service(obj: dict) -> None:
+    """apiregistration.k8s.io/v1 APIService."""
+    service = _spec(obj).get("service")
+    if service is not None:
+        service.setdefault("port", 443)
+
+
+def network_policy(obj: dict) -> None:
+    """networking.k8s.io/v1 NetworkPolicy: rules about outgoing traffic mean that it is limited."""
+    spec = _spec(obj)
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+    for rule in (*(spec.get("ingress") or ()), *(spec.get("egress") or ())):
+        for port in rule.get("ports") or ():
+            fill(port, {"protocol": "TCP"})
+
+
+def ingress_class(obj: dict) -> None:
+    """networking.k8s.io/v1 IngressClass."""
+    parameters = _spec(obj).get("parameters")
+    if parameters is not None:
+        fill(parameters, {"scope": "Cluster"})
+
+
+def priority_class(obj: dict) -> None:
+    """scheduling.k8s.io/v1 PriorityClass."""
+    fill(obj, {"preemptionPolicy": "PreemptLowerPriority", "value": 0})
+
+
+def runtime_class(obj: dict) -> None:
+    """node.k8s.io/v1 RuntimeClass: its amounts in their canonical form."""
+    defaults_pod.quantities((obj.get("overhead") or {}).get("podFixed"))

@@ -24,19 +24,43 @@ _CONTAINER = {
     "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File",
 }
+_PORT = {"protocol": "TCP"}
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _HTTP_GET = {"path": "/", "scheme": "HTTP"}
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_FILE_MODE = 0o644
-_FILE_VOLUMES = ("configMap", "secret", "downwardAPI", "projected")
+_UNSET = (None, "")
+_FILE_MODE = {"defaultMode": 0o644}
+_VOLUMES: Mapping[str, Mapping] = {
+    "configMap": _FILE_MODE,
+    "secret": _FILE_MODE,
+    "downwardAPI": _FILE_MODE,
+    "projected": _FILE_MODE,
+    "hostPath": {"type": ""},
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
+    "azureDisk": {
+        "cachingMode": "ReadWrite",
+        "kind": "Shared",
+        "fsType": "ext4",
+        "readOnly": False,
+    },
+    "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
+}
 _QOS_RESOURCES = ("cpu", "memory")
 _TOKEN_SECONDS = 3600
 
 
 def fill(target: dict, table: Mapping) -> None:
-    """Set what `table` has and `target` lacks; for constants only (they are shared)."""
+    """Set what `table` has and `target` lacks or leaves empty; for scalars (they are shared)."""
     for key, value in table.items():
-        if key not in target:
+        if target.get(key) in _UNSET:
+            target[key] = value
+
+
+def _fill_zero(target: dict, table: Mapping) -> None:
+    """The same for numbers whose zero means that nothing was said."""
+    for key, value in table.items():
+        if not target.get(key):
             target[key] = value
 
 
@@ -55,22 +79,24 @@ def pod_spec(spec: dict) -> None:
     elif spec.get("serviceAccount"):
         spec["serviceAccountName"] = spec["serviceAccount"]
     for one in containers(spec):
-        _container(one, host_network=bool(spec.get("hostNetwork")))
+        container(one)
+        resources(one.setdefault("resources", {}))
+    for one in spec.get("ephemeralContainers") or ():
+        container(one)
+        one.setdefault("resources", {})
+    resources(spec.get("resources") or {})
+    quantities(spec.get("overhead"))
     for volume in spec.get("volumes") or ():
         _volume(volume)
-    for constraint in spec.get("topologySpreadConstraints") or ():
-        constraint.setdefault("whenUnsatisfiable", "DoNotSchedule")
 
 
-def _container(container: dict, *, host_network: bool) -> None:
+def container(container: dict) -> None:
+    """Defaults of a container of any sort but for its resources."""
     fill(container, _CONTAINER)
-    if "imagePullPolicy" not in container:
+    if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = pull_policy(container.get("image", ""))
     for port in container.get("ports") or ():
-        port.setdefault("protocol", "TCP")
-        if host_network:
-            port.setdefault("hostPort", port.get("containerPort"))
-    _resources(container.setdefault("resources", {}))
+        fill(port, _PORT)
     for name in _PROBES:
         if name in container:
             _probe(container[name])
@@ -78,9 +104,8 @@ def _container(container: dict, *, host_network: bool) -> None:
         if isinstance(hook, dict) and "httpGet" in hook:
             fill(hook["httpGet"], _HTTP_GET)
     for variable in container.get("env") or ():
-        reference = (variable.get("valueFrom") or {}).get("fieldRef")
-        if reference is not None:
-            reference.setdefault("apiVersion", "v1")
+        if source := variable.get("valueFrom"):
+            _reference(source)
 
 
 def pull_policy(image: str) -> str:
@@ -91,19 +116,28 @@ def pull_policy(image: str) -> str:
     return "IfNotPresent" if colon and tag != "latest" else "Always"
 
 
-def _resources(resources: dict) -> None:
+def resources(resources: dict) -> None:
+    """Requests and limits in their canonical form."""
     for amounts in (resources.get("requests"), resources.get("limits")):
         quantities(amounts)
 
 
 def quantities(amounts: dict | None) -> None:
-    """Write every amount in its canonical form."""
+    """Write every amount in its canonical form; nothing finer than a thousandth is kept."""
     for name, amount in (amounts or {}).items():
-        amounts[name] = canonical(amount)
+        amounts[name] = _rounded(amount)
+
+
+@lru_cache(maxsize=4096)
+def _rounded(amount: str | int | float) -> str:
+    text = quantity.canonical(amount)
+    if text[-1] not in "nu":
+        return text
+    return quantity.canonical(f"{quantity.milli_value(text)}m")
 
 
 def _probe(probe: dict) -> None:
-    fill(probe, _PROBE)
+    _fill_zero(probe, _PROBE)
     if "httpGet" in probe:
         fill(probe["httpGet"], _HTTP_GET)
     if "grpc" in probe:
@@ -113,24 +147,41 @@ def _probe(probe: dict) -> None:
 def _volume(volume: dict) -> None:
     if len(volume) == 1:
         volume["emptyDir"] = {}
-    for name in _FILE_VOLUMES:
-        if name in volume:
-            volume[name].setdefault("defaultMode", _FILE_MODE)
-    if "hostPath" in volume:
-        volume["hostPath"].setdefault("type", "")
+    volume_source(volume)
+    if "image" in volume and not volume["image"].get("pullPolicy"):
+        volume["image"]["pullPolicy"] = pull_policy(volume["image"].get("reference", ""))
     if (volume.get("emptyDir") or {}).get("sizeLimit") is not None:
         volume["emptyDir"]["sizeLimit"] = canonical(volume["emptyDir"]["sizeLimit"])
+    claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
+    if claim is not None:
+        fill(claim.setdefault("spec", {}), {"volumeMode": "Filesystem"})
+        resources(claim["spec"].get("resources") or {})
     for source in (volume.get("projected") or {}).get("sources") or ():
         if "serviceAccountToken" in source:
             source["serviceAccountToken"].setdefault("expirationSeconds", _TOKEN_SECONDS)
-        _field_references((source.get("downwardAPI") or {}).get("items"))
-    _field_references((volume.get("downwardAPI") or {}).get("items"))
+        _references((source.get("downwardAPI") or {}).get("items"))
+    _references((volume.get("downwardAPI") or {}).get("items"))
 
 
-def _field_references(items: list | None) -> None:
+def volume_source(volume: dict) -> None:
+    """Defaults of where a volume's content comes from, for Pods and for PersistentVolumes."""
+    for name in volume.keys() & _VOLUMES.keys():
+        for key, value in _VOLUMES[name].items():
+            volume[name].setdefault(key, value)
+
+
+def _references(items: list | None) -> None:
     for item in items or ():
-        if "fieldRef" in item:
-            item["fieldRef"].setdefault("apiVersion", "v1")
+        _reference(item)
+
+
+def _reference(source: dict) -> None:
+    """What of its own Pod a container sees, as a variable or as a file."""
+    if "fieldRef" in source:
+        fill(source["fieldRef"], {"apiVersion": "v1"})
+    if "resourceFieldRef" in source:
+        divisor = source["resourceFieldRef"].get("divisor", "0")
+        source["resourceFieldRef"]["divisor"] = canonical(divisor)
 
 
 def pod(obj: dict) -> None:
@@ -144,6 +195,9 @@ def pod(obj: dict) -> None:
         limits = one["resources"].get("limits")
         if limits:
             fill(one["resources"].setdefault("requests", {}), limits)
+        if spec.get("hostNetwork"):
+            for port in one.get("ports") or ():
+                _fill_zero(port, {"hostPort": port.get("containerPort")})
 
 
 def qos_class(spec: Mapping) -> str:

@@ -11,6 +11,7 @@ from functools import lru_cache
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_WILDCARD = rf"\*\.{_SUBDOMAIN}"
 _NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = f"({_NAME})?"
 _ENV = "[ -<>-~]+"
@@ -64,6 +65,17 @@ _dns_subdomain = _rule(
         "or '.', and must start and end with an alphanumeric character",
         _SUBDOMAIN,
         "example.com",
+    ),
+)
+_wildcard_subdomain = _rule(
+    _WILDCARD,
+    253,
+    _sentence(
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, "
+        "which must consist of lower case alphanumeric characters, '-' or '.' and end with an "
+        "alphanumeric character",
+        _WILDCARD,
+        "*.example.com",
     ),
 )
 _label_value = _rule(
@@ -122,6 +134,11 @@ def dns_label_1035(text: str) -> str | None:
 def dns_subdomain(text: str) -> str | None:
     """An RFC 1123 subdomain: names of most objects."""
     return _dns_subdomain(text)
+
+
+def wildcard_subdomain(text: str) -> str | None:
+    """An RFC 1123 subdomain after `*.`: hosts of Ingresses."""
+    return _wildcard_subdomain(text)
 
 
 def label_value(text: str) -> str | None:

@@ -18,11 +18,17 @@ from labkit.apiserver.groups import (
     authentication,
     authorization,
     autoscaling,
+    batch,
     coordination,
     core,
     discovery,
     events,
+    networking,
+    node,
+    policy,
     rbac,
+    scheduling,
+    storage,
 )
 from labkit.apiserver.registration import Registration
 
@@ -35,8 +41,14 @@ _GROUPS = (
     authentication,
     authorization,
     autoscaling,
+    batch,
+    networking,
+    policy,
     rbac,
+    storage,
+    scheduling,
     coordination,
+    node,
     discovery,
 )
 

@@ -101,8 +101,14 @@ def field_value(obj: Mapping, path: str) -> str:
     if path == _EVENT_SOURCE:
         source = (obj.get("source") or {}).get("component")
         return source or obj.get("reportingComponent") or ""
-    return selectors.field_value(obj, path) or _EMPTY.get(path, "")
+    return selectors.field_value(obj, _OTHER_NAMES.get(path, path)) or _EMPTY.get(path, "")
 
 
-# A boolean that is not set reads as false.
-_EMPTY = {"spec.hostNetwork": "false", "spec.unschedulable": "false"}
+# A boolean that is not set reads as false, a count as zero.
+_EMPTY = {
+    "spec.hostNetwork": "false",
+    "spec.unschedulable": "false",
+    "status.replicas": "0",
+    "status.successful": "0",
+}
+_OTHER_NAMES = {"status.successful": "status.succeeded"}

@@ -18,7 +18,7 @@ from labkit.apiserver.writes import Writes
 from labkit.kube import conditions, selectors
 from labkit.kube.objects import is_deleting
 from labkit.kube.pods import node_name
-from labkit.kube.resources import PODS, Resource
+from labkit.kube.resources import PODS, REPLICATION_CONTROLLERS, Resource
 
 _BINDINGS = Resource("", "v1", "pods/binding", "Binding")
 _SCALES = Resource("autoscaling", "v1", "scales", "Scale")
@@ -29,7 +29,10 @@ def scale_of(obj: Mapping) -> dict:
     """The autoscaling/v1 Scale of a Deployment or ReplicaSet."""
     metadata = obj["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    selector = selectors.from_label_selector(obj["spec"].get("selector"))
+    selector = obj["spec"].get("selector")
+    if obj["kind"] == REPLICATION_CONTROLLERS.kind:
+        selector = {"matchLabels": selector}
+    selector = selectors.from_label_selector(selector)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",

@@ -1,38 +1,43 @@
-"""Rules of Deployments, ReplicaSets and HorizontalPodAutoscalers.
+"""Rules of what keeps Pods running: the kinds of apps, and ReplicationControllers.
 
-Source: k8s.io/kubernetes pkg/apis/apps/validation and pkg/apis/autoscaling/validation.
+A StatefulSet's template is looked at no further than its labels: the volumes that its containers
+mount come from its claims.
+
+Source: k8s.io/kubernetes pkg/apis/apps/validation; for ReplicationControllers
+pkg/apis/core/validation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver import names
-from labkit.apiserver.fields import (
-    FieldError,
-    forbidden,
-    invalid,
-    required,
-    unsupported,
-)
+from labkit.apiserver import meta
+from labkit.apiserver.fields import FieldError, forbidden, invalid, required, unsupported
 from labkit.apiserver.validate_pod import validate_template
 from labkit.apiserver.validate_values import (
-    IMMUTABLE,
+    immutable,
     int_or_percent,
     label_selector,
     non_negative,
+    not_above_all,
     percent_of,
 )
 from labkit.kube import selectors
-from labkit.kube.quantity import parse_quantity
 
 _STRATEGIES = ("Recreate", "RollingUpdate")
-_METRICS = ("Object", "Pods", "Resource", "External", "ContainerResource")
-_TARGETS = ("Utilization", "Value", "AverageValue")
-_SELECT = ("Max", "Min", "Disabled")
-_POLICIES = ("Pods", "Percent")
-_POSITIVE = "must be greater than 0"
-_MAX_STABILIZATION, _MAX_PERIOD = 3600, 1800  # seconds
+_UPDATES = ("RollingUpdate", "OnDelete")
+_MANAGEMENT = ("OrderedReady", "Parallel")
+_RETENTION = ("Retain", "Delete")
+_CHANGEABLE = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+_TEMPLATE = "spec.template"
 
 
 def deployment(obj: Mapping) -> list[FieldError]:
@@ -40,8 +45,7 @@ def deployment(obj: Mapping) -> list[FieldError]:
     spec = obj.get("spec") or {}
     errors = _scaled(spec)
     errors += _strategy(spec.get("strategy") or {}, "spec.strategy")
-    for name in ("minReadySeconds", "revisionHistoryLimit"):
-        errors += non_negative(spec.get(name), f"spec.{name}")
+    errors += _counts(spec, "minReadySeconds", "revisionHistoryLimit")
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None:
         errors += non_negative(deadline, "spec.progressDeadlineSeconds")
@@ -54,47 +58,56 @@ def deployment(obj: Mapping) -> list[FieldError]:
 def replica_set(obj: Mapping) -> list[FieldError]:
     """What is wrong with a ReplicaSet."""
     spec = obj.get("spec") or {}
-    return _scaled(spec) + non_negative(spec.get("minReadySeconds"), "spec.minReadySeconds")
+    return _scaled(spec) + _counts(spec, "minReadySeconds")
 
 
 def selector_update(obj: Mapping, old: Mapping) -> list[FieldError]:
-    """The selector of a Deployment or ReplicaSet never changes."""
-    if obj["spec"].get("selector") == old["spec"].get("selector"):
-        return []
-    return [invalid("spec.selector", obj["spec"].get("selector"), IMMUTABLE)]
+    """The selector of a Deployment, ReplicaSet or DaemonSet never changes."""
+    return immutable(obj["spec"].get("selector"), old["spec"].get("selector"), "spec.selector")
+
+
+def _counts(spec: Mapping, *names: str) -> list[FieldError]:
+    return [error for name in names for error in non_negative(spec.get(name), f"spec.{name}")]
 
 
 def _scaled(spec: Mapping) -> list[FieldError]:
     """Replicas, selector and template, and that the last two fit."""
     errors = non_negative(spec.get("replicas"), "spec.replicas")
-    selector, template = spec.get("selector"), spec.get("template") or {}
+    errors += _selector(spec, "empty selector is invalid for deployment")
+    errors += validate_template(spec.get("template") or {}, _TEMPLATE)
+    return errors + _runs_forever(spec, "ReplicaSet")
+
+
+def _selector(spec: Mapping, empty: str) -> list[FieldError]:
+    """There is a selector, and it selects what the template makes."""
+    selector = spec.get("selector")
     if selector is None:
-        errors.append(required("spec.selector"))
-    else:
-        wrong = label_selector(selector, "spec.selector")
-        errors += wrong
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            why = "empty selector is invalid for deployment"
-            errors.append(invalid("spec.selector", selector, why))
-        elif not wrong:
-            errors += _fits(selector, template)
-    errors += validate_template(template, "spec.template")
-    policy = (template.get("spec") or {}).get("restartPolicy", "Always")
-    if policy != "Always":
-        path = "spec.template.spec.restartPolicy"
-        errors.append(unsupported(path, policy, ("Always",)))
-    if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
-        why = "activeDeadlineSeconds in ReplicaSet is not Supported"
-        errors.append(forbidden("spec.template.spec.activeDeadlineSeconds", why))
-    return errors
+        return [required("spec.selector")]
+    errors = label_selector(selector, "spec.selector")
+    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        return [*errors, invalid("spec.selector", selector, empty)]
+    return errors or fits(selectors.from_label_selector(selector), spec, _TEMPLATE)
 
 
-def _fits(selector: Mapping, template: Mapping) -> list[FieldError]:
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    if selectors.matches(selectors.from_label_selector(selector), labels):
+def fits(selector: selectors.Selector, spec: Mapping, path: str) -> list[FieldError]:
+    """That a selector selects the Pods of a spec's template."""
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    if selectors.matches(selector, labels):
         return []
     why = "`selector` does not match template `labels`"
-    return [invalid("spec.template.metadata.labels", labels, why)]
+    return [invalid(f"{path}.metadata.labels", labels, why)]
+
+
+def _runs_forever(spec: Mapping, kind: str) -> list[FieldError]:
+    """A template whose Pods are started again whenever they end."""
+    inner = (spec.get("template") or {}).get("spec") or {}
+    policy, errors = inner.get("restartPolicy", "Always"), []
+    if policy != "Always":
+        errors.append(unsupported(f"{_TEMPLATE}.spec.restartPolicy", policy, ("Always",)))
+    if inner.get("activeDeadlineSeconds") is not None:
+        why = f"activeDeadlineSeconds in {kind} is not Supported"
+        errors.append(forbidden(f"{_TEMPLATE}.spec.activeDeadlineSeconds", why))
+    return errors
 
 
 def _strategy(strategy: Mapping, path: str) -> list[FieldError]:
@@ -104,124 +117,124 @@ def _strategy(strategy: Mapping, path: str) -> list[FieldError]:
     if kind == "Recreate":
         why = "may not be specified when strategy `type` is 'Recreate'"
         return [forbidden(f"{path}.rollingUpdate", why)] if rolling is not None else []
-    return _rolling_update(rolling or {}, f"{path}.rollingUpdate")
-
-
-def _rolling_update(rolling: Mapping, path: str) -> list[FieldError]:
-    unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
-    errors = int_or_percent(unavailable, f"{path}.maxUnavailable")
-    errors += int_or_percent(surge, f"{path}.maxSurge")
+    unavailable, surge = _rolling(rolling or {})
+    errors = _rolling_counts(rolling or {}, f"{path}.rollingUpdate")
     if _is_zero(unavailable) and _is_zero(surge):
         why = "may not be 0 when `maxSurge` is 0"
-        errors.append(invalid(f"{path}.maxUnavailable", unavailable, why))
-    if (percent_of(unavailable) or 0) > 100:
-        errors.append(
-            invalid(f"{path}.maxUnavailable", unavailable, "must not be greater than 100%")
-        )
+        errors.append(invalid(f"{path}.rollingUpdate.maxUnavailable", unavailable, why))
     return errors
+
+
+def _rolling(rolling: Mapping) -> tuple[int | str | None, int | str | None]:
+    return rolling.get("maxUnavailable"), rolling.get("maxSurge")
+
+
+def _rolling_counts(rolling: Mapping, path: str) -> list[FieldError]:
+    unavailable, surge = _rolling(rolling)
+    errors = int_or_percent(unavailable, f"{path}.maxUnavailable")
+    errors += int_or_percent(surge, f"{path}.maxSurge")
+    return errors + not_above_all(unavailable, f"{path}.maxUnavailable")
 
 
 def _is_zero(value: int | str | None) -> bool:
     return not value or percent_of(value) == 0
 
 
-def hpa(obj: Mapping) -> list[FieldError]:
-    """What is wrong with a HorizontalPodAutoscaler (v2)."""
+def daemon_set(obj: Mapping) -> list[FieldError]:
+    """What is wrong with a DaemonSet."""
     spec = obj.get("spec") or {}
-    least, most = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
+    errors = _selector(spec, "empty selector is invalid for daemonset")
+    errors += validate_template(spec.get("template") or {}, _TEMPLATE)
+    errors += _runs_forever(spec, "DaemonSet")
+    errors += _counts(spec, "minReadySeconds", "revisionHistoryLimit")
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type") not in _UPDATES:
+        return [*errors, unsupported("spec.updateStrategy.type", strategy.get("type"), _UPDATES)]
+    if strategy["type"] == "RollingUpdate":
+        errors += _daemon_rolling(strategy.get("rollingUpdate") or {})
+    return errors
+
+
+def _daemon_rolling(rolling: Mapping) -> list[FieldError]:
+    path = "spec.updateStrategy.rollingUpdate"
+    unavailable, surge = _rolling(rolling)
+    errors = _rolling_counts(rolling, path)
+    if not _is_zero(unavailable) and not _is_zero(surge):
+        why = "may not be set when maxUnavailable is non-zero"
+        errors.append(invalid(f"{path}.maxSurge", surge, why))
+    if _is_zero(unavailable) and _is_zero(surge):
+        errors.append(required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
+    return errors
+
+
+def stateful_set(obj: Mapping) -> list[FieldError]:
+    """What is wrong with a StatefulSet."""
+    spec = obj.get("spec") or {}
+    management = spec.get("podManagementPolicy")
     errors = []
-    if least < 1:
-        errors.append(invalid("spec.minReplicas", least, "must be greater than or equal to 1"))
-    if most < 1:
-        errors.append(invalid("spec.maxReplicas", most, _POSITIVE))
-    if most < least:
-        why = "must be greater than or equal to `minReplicas`"
-        errors.append(invalid("spec.maxReplicas", most, why))
-    errors += _reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef")
-    for index, metric in enumerate(spec.get("metrics") or ()):
-        errors += _metric(metric, f"spec.metrics[{index}]")
-    behavior = spec.get("behavior") or {}
-    for name in ("scaleUp", "scaleDown"):
-        if name in behavior:
-            errors += _rules(behavior[name], f"spec.behavior.{name}")
-    return errors
+    if management not in _MANAGEMENT:
+        why = "must be 'OrderedReady' or 'Parallel'"
+        errors.append(invalid("spec.podManagementPolicy", management, why))
+    errors += _update_strategy(spec.get("updateStrategy") or {})
+    for name, value in (spec.get("persistentVolumeClaimRetentionPolicy") or {}).items():
+        if value not in _RETENTION:
+            path = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
+            errors.append(unsupported(path, value, _RETENTION))
+    errors += _counts(spec, "replicas", "minReadySeconds", "revisionHistoryLimit")
+    errors += non_negative((spec.get("ordinals") or {}).get("start"), "spec.ordinals.start")
+    errors += _selector(spec, "empty selector is invalid for statefulset")
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    errors += meta.validate_labels(labels, f"{_TEMPLATE}.labels")
+    return errors + _runs_forever(spec, "StatefulSet")
 
 
-def _reference(reference: Mapping, path: str) -> list[FieldError]:
-    errors = []
-    for name in ("kind", "name"):
-        value = reference.get(name)
-        if not value:
-            errors.append(required(f"{path}.{name}"))
-        elif wrong := names.path_segment(value):
-            errors.append(invalid(f"{path}.{name}", value, wrong))
-    return errors
+def _update_strategy(strategy: Mapping) -> list[FieldError]:
+    path, kind, rolling = "spec.updateStrategy", strategy.get("type"), strategy.get("rollingUpdate")
+    if kind not in _UPDATES:
+        return [invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'")]
+    if kind == "OnDelete" and rolling is not None:
+        why = "only allowed for updateStrategy 'RollingUpdate'"
+        return [invalid(f"{path}.rollingUpdate", rolling, why)]
+    return non_negative((rolling or {}).get("partition"), f"{path}.rollingUpdate.partition")
 
 
-def _metric(metric: Mapping, path: str) -> list[FieldError]:
-    kind = metric.get("type")
-    if not kind:
-        return [required(f"{path}.type", "must specify a metric source type")]
-    if kind not in _METRICS:
-        return [unsupported(f"{path}.type", kind, _METRICS)]
-    field = kind[0].lower() + kind[1:]
-    source = metric.get(field)
-    if source is None:
-        why = "must populate information for the given metric source"
-        return [required(f"{path}.{field}", why)]
-    errors = []
-    if kind in ("Resource", "ContainerResource") and not source.get("name"):
-        errors.append(required(f"{path}.{field}.name", "must specify a resource name"))
-    if kind == "ContainerResource" and not source.get("container"):
-        errors.append(required(f"{path}.{field}.container", "must specify a container"))
-    if kind in ("Pods", "Object", "External") and not (source.get("metric") or {}).get("name"):
-        errors.append(required(f"{path}.{field}.metric.name", "must specify a metric name"))
-    return errors + _target(source.get("target") or {}, f"{path}.{field}.target")
+def stateful_set_update(obj: Mapping, old: Mapping) -> list[FieldError]:
+    """Of a StatefulSet's spec little changes: its Pods keep their identity and their claims."""
+    before, after = (
+        {key: value for key, value in one["spec"].items() if key not in _CHANGEABLE}
+        for one in (old, obj)
+    )
+    if before == after:
+        return []
+    names = ", ".join(f"'{name}'" for name in _CHANGEABLE[:-1])
+    why = f"updates to statefulset spec for fields other than {names} and "
+    return [forbidden("spec", f"{why}'{_CHANGEABLE[-1]}' are forbidden")]
 
 
-def _target(target: Mapping, path: str) -> list[FieldError]:
-    kind, errors = target.get("type"), []
-    if not kind:
-        errors.append(required(f"{path}.type", "must specify a metric target type"))
-    elif kind not in _TARGETS:
-        errors.append(unsupported(f"{path}.type", kind, _TARGETS))
-    utilization = target.get("averageUtilization")
-    if utilization is not None and utilization < 1:
-        errors.append(invalid(f"{path}.averageUtilization", utilization, _POSITIVE))
-    for name in ("value", "averageValue"):
-        if target.get(name) is not None and parse_quantity(target[name]) <= 0:
-            errors.append(invalid(f"{path}.{name}", target[name], "must be positive"))
-    if all(target.get(name) is None for name in ("value", "averageValue", "averageUtilization")):
-        why = "must set either a target raw value or a target utilization"
-        errors.append(required(f"{path}.averageUtilization", why))
-    return errors
+def controller_revision(obj: Mapping) -> list[FieldError]:
+    """What is wrong with a ControllerRevision."""
+    errors = [] if "data" in obj else [required("data", "data is mandatory")]
+    return errors + non_negative(obj.get("revision"), "revision")
 
 
-def _rules(rules: Mapping, path: str) -> list[FieldError]:
-    errors = []
-    window = rules.get("stabilizationWindowSeconds")
-    errors += non_negative(window, f"{path}.stabilizationWindowSeconds")
-    if window is not None and window > _MAX_STABILIZATION:
-        why = f"must be less than or equal to {_MAX_STABILIZATION}"
-        errors.append(invalid(f"{path}.stabilizationWindowSeconds", window, why))
-    if rules.get("selectPolicy") not in _SELECT:
-        errors.append(unsupported(f"{path}.selectPolicy", rules.get("selectPolicy"), _SELECT))
-    if not rules.get("policies"):
-        errors.append(required(f"{path}.policies", "must specify at least one Policy"))
-    for index, policy in enumerate(rules.get("policies") or ()):
-        errors += _policy(policy, f"{path}.policies[{index}]")
-    return errors
+def controller_revision_update(obj: Mapping, old: Mapping) -> list[FieldError]:
+    """A ControllerRevision is a record: its data never changes."""
+    return immutable(obj.get("data"), old.get("data"), "data")
 
 
-def _policy(policy: Mapping, path: str) -> list[FieldError]:
-    value, seconds, errors = policy.get("value", 0), policy.get("periodSeconds", 0), []
-    if policy.get("type") not in _POLICIES:
-        errors.append(unsupported(f"{path}.type", policy.get("type"), _POLICIES))
-    if value <= 0:
-        errors.append(invalid(f"{path}.value", value, "must be greater than zero"))
-    if seconds <= 0:
-        errors.append(invalid(f"{path}.periodSeconds", seconds, "must be greater than zero"))
-    elif seconds > _MAX_PERIOD:
-        why = f"must be less than or equal to {_MAX_PERIOD}"
-        errors.append(invalid(f"{path}.periodSeconds", seconds, why))
-    return errors
+def replication_controller(obj: Mapping) -> list[FieldError]:
+    """What is wrong with a ReplicationController."""
+    spec = obj.get("spec") or {}
+    errors = _counts(spec, "minReadySeconds", "replicas")
+    if not spec.get("selector"):
+        errors.append(required("spec.selector"))
+    if spec.get("template") is None:
+        return [*errors, required(_TEMPLATE)]
+    errors += fits(_equality(spec.get("selector")), spec, _TEMPLATE)
+    errors += validate_template(spec["template"], _TEMPLATE)
+    return errors + _runs_forever(spec, "ReplicationController")
+
+
+def _equality(selector: Mapping | None) -> selectors.Selector:
+    """A ReplicationController's selector is a plain map of labels."""
+    return selectors.from_label_selector({"matchLabels": selector or {}}) or ()

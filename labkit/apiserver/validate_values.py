@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from labkit.apiserver import names
 from labkit.apiserver.fields import FieldError, invalid, required
+from labkit.kube.quantity import parse_quantity
 
 NOT_NEGATIVE = "must be greater than or equal to 0"
 IMMUTABLE = "field is immutable"
@@ -25,6 +26,11 @@ _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 def non_negative(value: int | None, path: str) -> list[FieldError]:
     """A number that may not be below zero, if it is given."""
     return [invalid(path, value, NOT_NEGATIVE)] if value is not None and value < 0 else []
+
+
+def immutable(value: object, before: object, path: str) -> list[FieldError]:
+    """A field that never changes."""
+    return [] if (value or None) == (before or None) else [invalid(path, value, IMMUTABLE)]
 
 
 def port_number(value: int, path: str) -> list[FieldError]:
@@ -47,11 +53,35 @@ def int_or_percent(value: int | str | None, path: str) -> list[FieldError]:
     return non_negative(value, path)
 
 
+def not_above_all(value: int | str | None, path: str) -> list[FieldError]:
+    """A share is at most 100%."""
+    if (percent_of(value) or 0) <= 100:
+        return []
+    return [invalid(path, value, "must not be greater than 100%")]
+
+
 def percent_of(value: int | str | None) -> int | None:
     """The number before the `%`, None for a count."""
     if isinstance(value, str) and _PERCENT.fullmatch(value):
         return int(value[:-1])
     return None
+
+
+def positive_quantity(text: str, path: str) -> list[FieldError]:
+    """An amount above zero."""
+    return [] if parse_quantity(text) > 0 else [invalid(path, text, "must be greater than zero")]
+
+
+def domain_prefixed(text: str, path: str) -> list[FieldError]:
+    """A path that begins with a domain, as `acme.io/foo`."""
+    if not text:
+        return [required(path)]
+    domain, _, rest = text.partition("/")
+    if not domain or not rest:
+        why = 'must be a domain-prefixed path (such as "acme.io/foo")'
+        return [invalid(path, text, why)]
+    wrong = names.dns_subdomain(domain)
+    return [invalid(path, domain, wrong)] if wrong else []
 
 
 def label_selector(selector: Mapping, path: str) -> list[FieldError]:

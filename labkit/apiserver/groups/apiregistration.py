@@ -5,12 +5,12 @@ Source: k8s.io/kube-aggregator pkg/registry/apiservice.
 
 from __future__ import annotations
 
-from labkit.apiserver import names
+from labkit.apiserver import defaults, names
 from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
 
-API_SERVICE = Strategy(validate_name=names.path_segment)
+API_SERVICE = Strategy(default=defaults.api_service, validate_name=names.path_segment)
 
 ROWS = (
     row(

@@ -5,14 +5,14 @@ Source: k8s.io/kubernetes pkg/registry/autoscaling.
 
 from __future__ import annotations
 
-from labkit.apiserver import defaults, validate_apps
+from labkit.apiserver import defaults, validate_autoscaling
 from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
 
 HPA = Strategy(
     default=defaults.hpa,
-    validate=validate_apps.hpa,
+    validate=validate_autoscaling.hpa,
     initial_status={"desiredReplicas": 0},
 )
 

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver import defaults, defaults_pod, names, validate_core, validate_pod
+from labkit.apiserver import (
+    defaults,
+    defaults_pod,
+    defaults_storage,
+    defaults_workloads,
+    names,
+    validate_apps,
+    validate_core,
+    validate_pod,
+    validate_quota,
+    validate_storage,
+)
 from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
@@ -25,6 +36,14 @@ def _prepare_namespace(obj: dict, old: Mapping | None) -> None:
     """Its `spec.finalizers` change through the subresource `finalize` only."""
     finalizers = ["kubernetes"] if old is None else (old.get("spec") or {}).get("finalizers")
     obj["spec"] = {"finalizers": finalizers} if finalizers else {}
+
+
+def _prepare_volume(obj: dict, old: Mapping | None) -> None:
+    if old is None:
+        obj["status"] = {
+            "phase": "Pending",
+            "lastPhaseTransitionTime": obj["metadata"]["creationTimestamp"],
+        }
 
 
 POD = Strategy(
@@ -98,6 +117,47 @@ EVENT = Strategy(
     ),
     create_on_update=True,
 )
+REPLICATION_CONTROLLER = Strategy(
+    default=defaults_workloads.replication_controller,
+    validate=validate_apps.replication_controller,
+    generation=(_SPEC,),
+    initial_status={"replicas": 0},
+    fields=("status.replicas",),
+)
+POD_TEMPLATE = Strategy(
+    default=defaults_workloads.pod_template,
+    validate=lambda obj: validate_pod.validate_template(obj.get("template") or {}, "template"),
+    generation=(("template",),),
+    returns_deleted=True,
+)
+RESOURCE_QUOTA = Strategy(
+    default=defaults_storage.resource_quota,
+    default_status=defaults_storage.resource_quota,
+    validate=validate_quota.resource_quota,
+    validate_update=validate_quota.resource_quota_update,
+    initial_status={},
+    returns_deleted=True,
+)
+LIMIT_RANGE = Strategy(
+    default=defaults_storage.limit_range,
+    validate=validate_quota.limit_range,
+    create_on_update=True,
+)
+PERSISTENT_VOLUME = Strategy(
+    default=defaults_storage.volume,
+    prepare=_prepare_volume,
+    validate=validate_storage.volume,
+    validate_update=validate_storage.volume_update,
+    returns_deleted=True,
+)
+PERSISTENT_VOLUME_CLAIM = Strategy(
+    default=defaults_storage.claim,
+    default_status=defaults_storage.claim,
+    validate=validate_storage.claim,
+    validate_update=validate_storage.claim_update,
+    initial_status={"phase": "Pending"},
+    returns_deleted=True,
+)
 
 ROWS = (
     row(
@@ -115,4 +175,21 @@ ROWS = (
     row(resources.NODES, NODE, short="no", subresources="status"),
     row(resources.EVENTS, EVENT, short="ev"),
     row(resources.SERVICE_ACCOUNTS, SERVICE_ACCOUNT, short="sa", subresources="token"),
+    row(
+        resources.REPLICATION_CONTROLLERS,
+        REPLICATION_CONTROLLER,
+        short="rc",
+        subresources="status scale",
+        categories="all",
+    ),
+    row(resources.POD_TEMPLATES, POD_TEMPLATE),
+    row(resources.RESOURCE_QUOTAS, RESOURCE_QUOTA, short="quota", subresources="status"),
+    row(resources.LIMIT_RANGES, LIMIT_RANGE, short="limits"),
+    row(resources.PERSISTENT_VOLUMES, PERSISTENT_VOLUME, short="pv", subresources="status"),
+    row(
+        resources.PERSISTENT_VOLUME_CLAIMS,
+        PERSISTENT_VOLUME_CLAIM,
+        short="pvc",
+        subresources="status",
+    ),
 )

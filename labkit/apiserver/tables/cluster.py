@@ -1,4 +1,4 @@
-"""Rows of Nodes, Namespaces, Events, ConfigMaps, Secrets, Leases, APIServices and metrics.
+"""Rows of Nodes, Namespaces and what is in them beside Pods; of classes and of metrics.
 
 Source: the functions of the same names in pkg/printers/internalversion/printers.go; kube-aggregator
 pkg/registry/apiservice/storage; metrics-server pkg/api/table.
@@ -73,6 +73,34 @@ def _config_map(obj: Mapping, now: float) -> list:
 def _secret(obj: Mapping, now: float) -> list:
     count = len(obj.get("data") or ())
     return [obj["metadata"]["name"], obj.get("type", ""), count, format.age(obj, now)]
+
+
+def _service_account(obj: Mapping, now: float) -> list:
+    return [obj["metadata"]["name"], len(obj.get("secrets") or ()), format.age(obj, now)]
+
+
+def _quota(obj: Mapping, now: float) -> list:
+    """Used and hard of each resource; what begins with `limits.` has a column of its own."""
+    status = obj.get("status") or {}
+    hard, used = status.get("hard") or {}, status.get("used") or {}
+    texts = {name: f"{name}: {used.get(name, '0')}/{hard[name]}" for name in sorted(hard)}
+    limits = [text for name, text in texts.items() if name.startswith("limits.")]
+    requests = [text for name, text in texts.items() if not name.startswith("limits.")]
+    return [obj["metadata"]["name"], ", ".join(requests), ", ".join(limits), format.age(obj, now)]
+
+
+def _priority_class(obj: Mapping, now: float) -> list:
+    return [
+        obj["metadata"]["name"],
+        obj.get("value", 0),
+        obj.get("globalDefault", False),
+        format.age(obj, now),
+        obj.get("preemptionPolicy", UNKNOWN),
+    ]
+
+
+def _runtime_class(obj: Mapping, now: float) -> list:
+    return [obj["metadata"]["name"], obj.get("handler", ""), format.age(obj, now)]
 
 
 def _lease(obj: Mapping, now: float) -> list:
@@ -158,6 +186,19 @@ NODE = Printer(
 NAMESPACE = Printer((NAME, Column("Status"), AGE), _namespace)
 CONFIG_MAP = Printer((NAME, Column("Data"), AGE), _config_map)
 SECRET = Printer((NAME, Column("Type"), Column("Data"), AGE), _secret)
+SERVICE_ACCOUNT = Printer((NAME, Column("Secrets"), AGE), _service_account)
+RESOURCE_QUOTA = Printer((NAME, Column("Request"), Column("Limit"), AGE), _quota)
+PRIORITY_CLASS = Printer(
+    (
+        NAME,
+        Column("Value", "integer"),
+        Column("Global-Default", "boolean"),
+        AGE,
+        Column("PreemptionPolicy"),
+    ),
+    _priority_class,
+)
+RUNTIME_CLASS = Printer((NAME, Column("Handler"), AGE), _runtime_class)
 LEASE = Printer((NAME, Column("Holder"), AGE), _lease)
 EVENT = Printer(
     (

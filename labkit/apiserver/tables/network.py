@@ -1,17 +1,16 @@
-"""Rows of Services, Endpoints and EndpointSlices.
+"""Rows of Services, their endpoints, Ingresses, IngressClasses and NetworkPolicies.
 
-Source: printService, formatEndpoints, formatDiscoveryPorts and formatDiscoveryEndpoints in
-pkg/printers/internalversion/printers.go.
+Source: the functions of the same names in pkg/printers/internalversion/printers.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from labkit.apiserver.tables import format
 from labkit.apiserver.tables.format import AGE, NAME, NONE, UNKNOWN, UNSET, Column, Printer, wide
 
-_SHOWN_ADDRESSES = 3
+_SHOWN_ADDRESSES = _SHOWN_HOSTS = 3
 
 
 def _service(obj: Mapping, now: float) -> list:
@@ -35,8 +34,7 @@ def _external(spec: Mapping, status: Mapping) -> str:
             return ",".join(external) or NONE
         case "LoadBalancer":
             points = (status.get("loadBalancer") or {}).get("ingress") or ()
-            given = sorted({p.get("ip") or p.get("hostname") or "" for p in points} - {""})
-            return ",".join([*given, *external]) or "<pending>"
+            return ",".join([*_points(points), *external]) or "<pending>"
         case "ExternalName":
             return spec.get("externalName", "")
     return UNKNOWN
@@ -77,6 +75,51 @@ def _endpoint_slice(obj: Mapping, now: float) -> list:
     ]
 
 
+def _ingress(obj: Mapping, now: float) -> list:
+    spec = obj["spec"]
+    points = ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return [
+        obj["metadata"]["name"],
+        spec.get("ingressClassName", NONE),
+        _hosts(spec.get("rules") or []),
+        ",".join(_points(points)),
+        "80, 443" if spec.get("tls") else "80",
+        format.age(obj, now),
+    ]
+
+
+def _hosts(rules: list[Mapping]) -> str:
+    """The first three hosts; the rest is counted in rules, with hosts or without."""
+    hosts = [rule["host"] for rule in rules if rule.get("host")]
+    shown = ",".join(hosts[:_SHOWN_HOSTS]) or "*"
+    # Any rule after the third host counts as more.
+    full = len(hosts) >= _SHOWN_HOSTS and rules[-1] is not _nth_with_host(rules)
+    return f"{shown} + {len(rules) - _SHOWN_HOSTS} more..." if full else shown
+
+
+def _nth_with_host(rules: list[Mapping]) -> Mapping:
+    return [rule for rule in rules if rule.get("host")][_SHOWN_HOSTS - 1]
+
+
+def _points(points: Iterable[Mapping]) -> list[str]:
+    return sorted({one.get("ip") or one.get("hostname") or "" for one in points} - {""})
+
+
+def _ingress_class(obj: Mapping, now: float) -> list:
+    spec = obj.get("spec") or {}
+    parameters, shown = spec.get("parameters"), NONE
+    if parameters:
+        group = parameters.get("apiGroup")
+        kind = parameters["kind"] + (f".{group}" if group is not None else "")
+        shown = f"{kind}/{parameters['name']}"
+    return [obj["metadata"]["name"], spec.get("controller", ""), shown, format.age(obj, now)]
+
+
+def _network_policy(obj: Mapping, now: float) -> list:
+    selector = (obj.get("spec") or {}).get("podSelector")
+    return [obj["metadata"]["name"], format.selector(selector) or NONE, format.age(obj, now)]
+
+
 SERVICE = Printer(
     (
         NAME,
@@ -93,3 +136,8 @@ ENDPOINTS = Printer((NAME, Column("Endpoints"), AGE), _endpoints)
 ENDPOINT_SLICE = Printer(
     (NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), AGE), _endpoint_slice
 )
+INGRESS = Printer(
+    (NAME, Column("Class"), Column("Hosts"), Column("Address"), Column("Ports"), AGE), _ingress
+)
+INGRESS_CLASS = Printer((NAME, Column("Controller"), Column("Parameters"), AGE), _ingress_class)
+NETWORK_POLICY = Printer((NAME, Column("Pod-Selector"), AGE), _network_policy)

@@ -1,8 +1,7 @@
 """From an object or a list to a metav1.Table.
 
 Source: k8s.io/apiserver pkg/endpoints/handlers/response.go (asTable) and
-pkg/registry/rest/table.go (NAME and CREATED AT for kinds without a printer; here NAME and AGE, as
-most kinds have them).
+pkg/registry/rest/table.go.
 """
 
 from __future__ import annotations
@@ -10,38 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from labkit.apiserver.tables import cluster, network, rbac, workloads
-from labkit.apiserver.tables.format import AGE, NAME, Printer, age
+from labkit.apiserver.tables.format import Printer
 from labkit.apiserver.tables.pods import POD, row_conditions
+from labkit.apiserver.tables.printers import DEFAULT, PRINTERS
 from labkit.client.errors import status_error
 
 Include = Literal["None", "Metadata", "Object"]
-
-_DEFAULT = Printer((NAME, AGE), lambda obj, now: [obj["metadata"]["name"], age(obj, now)])
-_PRINTERS = {
-    ("", "Pod"): POD,
-    ("", "Service"): network.SERVICE,
-    ("", "Endpoints"): network.ENDPOINTS,
-    ("", "Node"): cluster.NODE,
-    ("", "Namespace"): cluster.NAMESPACE,
-    ("", "ConfigMap"): cluster.CONFIG_MAP,
-    ("", "Secret"): cluster.SECRET,
-    ("", "Event"): cluster.EVENT,
-    ("apps", "Deployment"): workloads.DEPLOYMENT,
-    ("apps", "ReplicaSet"): workloads.REPLICA_SET,
-    ("autoscaling", "Scale"): workloads.SCALE,
-    ("autoscaling", "HorizontalPodAutoscaler"): workloads.HORIZONTAL_POD_AUTOSCALER,
-    ("discovery.k8s.io", "EndpointSlice"): network.ENDPOINT_SLICE,
-    ("events.k8s.io", "Event"): cluster.EVENT,
-    ("coordination.k8s.io", "Lease"): cluster.LEASE,
-    ("apiregistration.k8s.io", "APIService"): cluster.API_SERVICE,
-    ("rbac.authorization.k8s.io", "Role"): rbac.ROLE,
-    ("rbac.authorization.k8s.io", "ClusterRole"): rbac.ROLE,
-    ("rbac.authorization.k8s.io", "RoleBinding"): rbac.ROLE_BINDING,
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): rbac.ROLE_BINDING,
-    ("metrics.k8s.io", "NodeMetrics"): cluster.NODE_METRICS,
-    ("metrics.k8s.io", "PodMetrics"): cluster.POD_METRICS,
-}
 
 
 def table(
@@ -61,7 +34,7 @@ def table(
         raise status_error(400, "BadRequest", f'unrecognized includeObject value: "{include}"')
     items, kind = _items(body)
     group = body["apiVersion"].rpartition("/")[0]
-    printer = _PRINTERS.get((group, kind), _DEFAULT)
+    printer = PRINTERS.get((group, kind), DEFAULT)
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",

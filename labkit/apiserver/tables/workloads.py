@@ -1,7 +1,6 @@
-"""Rows of Deployments, ReplicaSets, Scales and HorizontalPodAutoscalers.
+"""Rows of what keeps Pods running, of what limits that, and of Scales.
 
-Source: printDeployment, printReplicaSet, printScale, printHorizontalPodAutoscaler and
-formatHPAMetrics in pkg/printers/internalversion/printers.go.
+Source: the functions of the same names in pkg/printers/internalversion/printers.go.
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from labkit.apiserver.tables import format
-from labkit.apiserver.tables.format import AGE, NAME, NONE, UNKNOWN, UNSET, Column, Printer, wide
-from labkit.kube import quantity
+from labkit.apiserver.tables.format import AGE, NAME, NONE, Column, Printer, wide
+from labkit.kube import objects
 
 _TEMPLATE = (wide("Containers"), wide("Images"), wide("Selector"))
-_SHOWN_METRICS = 2
 
 
 def _deployment(obj: Mapping, now: float) -> list:
@@ -48,102 +46,115 @@ def _scale(obj: Mapping, now: float) -> list:
     return [name, spec.get("replicas", 0), status.get("replicas", 0), format.age(obj, now)]
 
 
-def _autoscaler(obj: Mapping, now: float) -> list:
+def _controller(obj: Mapping, now: float) -> list:
     spec, status = obj["spec"], obj.get("status") or {}
-    target = spec["scaleTargetRef"]
-    least = spec.get("minReplicas")
     return [
         obj["metadata"]["name"],
-        f"{target['kind']}/{target['name']}",
-        hpa_targets(*_metrics(spec, status)),
-        UNSET if least is None else str(least),
-        spec["maxReplicas"],
-        status.get("currentReplicas", 0),
+        spec.get("replicas", 0),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
         format.age(obj, now),
+        *format.containers(spec.get("template") or {}),
+        format.labels(spec.get("selector")),
     ]
 
 
-def _metrics(spec: Mapping, status: Mapping) -> tuple[list, list]:
-    """Specs and statuses of metrics; autoscaling/v1 knows only CPU, in fields of its own."""
-    goal = spec.get("targetCPUUtilizationPercentage")
-    if goal is None:
-        return spec.get("metrics") or [], status.get("currentMetrics") or []
-    current = {"averageUtilization": status.get("currentCPUUtilizationPercentage")}
-    target = {"averageUtilization": goal}
-    return (
-        [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
-        [{"type": "Resource", "resource": {"name": "cpu", "current": current}}],
-    )
+def _stateful_set(obj: Mapping, now: float) -> list:
+    spec, status = obj["spec"], obj.get("status") or {}
+    return [
+        obj["metadata"]["name"],
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
+        format.age(obj, now),
+        *format.containers(spec["template"]),
+    ]
 
 
-def hpa_targets(specs: list[Mapping], currents: list[Mapping]) -> str:
-    """The TARGETS cell: current over target of each metric, `cpu: 12%/30%`."""
-    if not specs:
-        return NONE
-    texts = []
-    for index, spec in enumerate(specs):
-        field = spec["type"][0].lower() + spec["type"][1:]
-        if field not in spec:
-            texts.append("<unknown type>")
-            continue
-        current = ((currents[index] if index < len(currents) else {}) or {}).get(field) or {}
-        texts.append(_metric(field, spec[field], current.get("current") or {}))
-    return format.listed(texts, _SHOWN_METRICS, NONE, separator=", ")
+def _daemon_set(obj: Mapping, now: float) -> list:
+    spec, status = obj["spec"], obj.get("status") or {}
+    template = spec["template"]
+    return [
+        obj["metadata"]["name"],
+        status.get("desiredNumberScheduled", 0),
+        status.get("currentNumberScheduled", 0),
+        status.get("numberReady", 0),
+        status.get("updatedNumberScheduled", 0),
+        status.get("numberAvailable", 0),
+        format.labels((template.get("spec") or {}).get("nodeSelector")),
+        format.age(obj, now),
+        *format.containers(template),
+        format.selector(spec.get("selector")) or NONE,
+    ]
 
 
-def _metric(field: str, spec: Mapping, current: Mapping) -> str:
-    target = spec["target"]
-    if field in ("resource", "containerResource"):
-        if "averageValue" in target:
-            pair = _quantities(current, target, "averageValue")
-        else:
-            goal = target.get("averageUtilization")
-            goal = "<auto>" if goal is None else f"{goal}%"
-            pair = f"{_percent(current.get('averageUtilization'))}/{goal}"
-        return f"{spec['name']}: {pair}"
-    if field == "pods":
-        return _quantities(current, target, "averageValue")
-    if "averageValue" in target:
-        return f"{_quantities(current, target, 'averageValue')} (avg)"
-    return _quantities(current, target, "value")
+def _revision(obj: Mapping, now: float) -> list:
+    owner = objects.controller_of(obj)
+    name = NONE
+    if owner:
+        group = owner["apiVersion"].rpartition("/")[0]
+        kind = f"{owner['kind']}.{group}" if group else owner["kind"]
+        name = f"{kind.lower()}/{owner['name']}"
+    return [obj["metadata"]["name"], name, obj.get("revision", 0), format.age(obj, now)]
 
 
-def _quantities(current: Mapping, target: Mapping, field: str) -> str:
-    value = current.get(field)
-    text = UNKNOWN if value is None else quantity.canonical(value)
-    return f"{text}/{quantity.canonical(target[field])}"
+def _pod_template(obj: Mapping, now: float) -> list:
+    template = obj.get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels")
+    return [obj["metadata"]["name"], *format.containers(template), format.labels(labels)]
 
 
-def _percent(value: int | None) -> str:
-    return UNKNOWN if value is None else f"{value}%"
+def _disruption_budget(obj: Mapping, now: float) -> list:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    return [
+        obj["metadata"]["name"],
+        str(spec.get("minAvailable", "N/A")),
+        str(spec.get("maxUnavailable", "N/A")),
+        status.get("disruptionsAllowed", 0),
+        format.age(obj, now),
+    ]
 
 
 DEPLOYMENT = Printer(
     (NAME, Column("Ready"), Column("Up-to-date"), Column("Available"), AGE, *_TEMPLATE), _deployment
 )
-REPLICA_SET = Printer(
+_REPLICAS = (
+    NAME,
+    Column("Desired", "integer"),
+    Column("Current", "integer"),
+    Column("Ready", "integer"),
+    AGE,
+    *_TEMPLATE,
+)
+REPLICA_SET = Printer(_REPLICAS, _replica_set)
+REPLICATION_CONTROLLER = Printer(_REPLICAS, _controller)
+STATEFUL_SET = Printer((NAME, Column("Ready"), AGE, *_TEMPLATE[:2]), _stateful_set)
+DAEMON_SET = Printer(
     (
         NAME,
         Column("Desired", "integer"),
         Column("Current", "integer"),
         Column("Ready", "integer"),
+        Column("Up-to-date", "integer"),
+        Column("Available", "integer"),
+        Column("Node Selector"),
         AGE,
         *_TEMPLATE,
     ),
-    _replica_set,
+    _daemon_set,
+)
+CONTROLLER_REVISION = Printer((NAME, Column("Controller"), Column("Revision"), AGE), _revision)
+POD_TEMPLATE = Printer(
+    (NAME, Column("Containers"), Column("Images"), Column("Pod Labels")), _pod_template
+)
+POD_DISRUPTION_BUDGET = Printer(
+    (
+        NAME,
+        Column("Min Available"),
+        Column("Max Unavailable"),
+        Column("Allowed Disruptions", "integer"),
+        AGE,
+    ),
+    _disruption_budget,
 )
 SCALE = Printer(
     (Column("Name"), Column("Desired", "integer"), Column("Available", "integer"), AGE), _scale
-)
-HORIZONTAL_POD_AUTOSCALER = Printer(
-    (
-        NAME,
-        Column("Reference"),
-        Column("Targets"),
-        Column("MinPods"),
-        Column("MaxPods"),
-        Column("Replicas"),
-        AGE,
-    ),
-    _autoscaler,
 )

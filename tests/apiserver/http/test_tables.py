@@ -3,7 +3,7 @@
 import pytest
 
 from labkit.apiserver.tables import format, table
-from labkit.apiserver.tables.workloads import hpa_targets
+from labkit.apiserver.tables.autoscaling import hpa_targets
 from labkit.client import ApiError
 from labkit.kube import times
 
@@ -325,7 +325,7 @@ OTHERS = {
         ["x", "me", "5m"],
     ),
     "service account": (
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta()}, ["x", "5m"],
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta()}, ["x", 0, "5m"],
     ),
     "api service that is down": (
         {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": meta(),
@@ -420,10 +420,10 @@ def test_rows_carry_metadata_unless_asked_otherwise():
     obj = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta()}
     assert table(obj, NOW)["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
     assert table(obj, NOW, include="None")["rows"][0]["object"] is None
-    with pytest.raises(ApiError, match="unrecognized includeObject value"):
+    with pytest.raises(ApiError, match="Unable to convert to Table"):
         table(obj, NOW, include="Everything")
 
 
-def test_a_kind_without_columns_of_its_own_shows_name_and_age():
+def test_a_kind_without_columns_of_its_own_shows_when_it_was_created():
     obj = {"apiVersion": "example.com/v1", "kind": "Odd", "metadata": meta()}
-    assert cells(obj) == {"Name": "x", "Age": "5m"}
+    assert cells(obj) == {"Name": "x", "Created At": "2026-01-31T09:25:00Z"}
