@@ -15,6 +15,9 @@ Reading order, from the outside in:
 - `store`, `store_sqlite`: what is durable.
 - `bootstrap`, `housekeeping`: what the server makes and does by itself.
 - `transport`: the client's seam in memory.
-- Over HTTPS: `http`, `auth`, `pages`, `discovery`, `openapi`, `negotiation`, `protobuf`, `tables`,
+- Who may do what: `attributes`, `rbac`, `authorizer`, `escalation`, `default_roles`,
+  `reconcile_roles`, `validate_rbac`; `reviews` and `tokens`.
+- At the door: `gate`, `auth`, `impersonation`, `audit`.
+- Over HTTPS: `http`, `pages`, `discovery`, `openapi`, `negotiation`, `protobuf`, `tables`,
   `streams`, `logs`.
 """

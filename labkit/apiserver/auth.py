@@ -5,12 +5,12 @@ shows none is anonymous and may only see whether the server is well.  A request 
 another server is refused, so that no web page can reach this one through a DNS name of its own
 (DNS rebinding).
 
-Source: Kubernetes documentation, "Authenticating" (X.509 client certificates).  Left out: tokens,
-and authorization: whoever holds a certificate of the cluster's CA may do everything.
+Source: Kubernetes documentation, "Authenticating" (X.509 client certificates).
 """
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import Mapping
 
@@ -19,11 +19,15 @@ from cryptography import x509
 from labkit.apiserver.request import ANONYMOUS, User
 
 _AUTHENTICATED = "system:authenticated"
+_CREDENTIAL = "authentication.kubernetes.io/credential-id"
 _OPEN_PATHS = ("/healthz", "/livez", "/readyz")
 
 
-def user_of(certificate: Mapping | None) -> User:
-    """The identity in a peer certificate (`ssl.SSLSocket.getpeercert()`), or the anonymous one."""
+def user_of(certificate: Mapping | None, der: bytes | None = None) -> User:
+    """The identity in a peer certificate (`ssl.SSLSocket.getpeercert()`), or the anonymous one.
+
+    `der` is the certificate itself, whose fingerprint tells this credential from others.
+    """
     if not certificate:
         return ANONYMOUS
     attributes = [pair for rdn in certificate.get("subject", ()) for pair in rdn]
@@ -31,7 +35,8 @@ def user_of(certificate: Mapping | None) -> User:
     groups = [value for key, value in attributes if key == "organizationName"]
     if not names or not names[-1]:
         return ANONYMOUS
-    return User(names[-1], (*groups, _AUTHENTICATED))
+    extra = {_CREDENTIAL: (f"X509SHA256={hashlib.sha256(der).hexdigest()}",)} if der else {}
+    return User(names[-1], (*groups, _AUTHENTICATED), extra=extra)
 
 
 def is_open(path: str) -> bool:

@@ -66,6 +66,13 @@ class Authorizer:
             return Decision(False, "RBAC: " + _aggregate(known.errors))
         return Decision(False)
 
+    def demand(self, user: User, wanted: Attributes) -> Decision:
+        """Why `user` may do what is `wanted`.  Raises ApiError 403 where he may not."""
+        decision = self.authorize(user, wanted)
+        if not decision.allowed:
+            raise refusal(user, wanted, decision.reason)
+        return decision
+
     def rules(self, user: User, namespace: str) -> tuple[list[Mapping], list[str]]:
         """All rules that bind `user` in `namespace` and everywhere, and what was not found."""
         known = self._of(user, namespace)
@@ -139,6 +146,12 @@ def _aggregate(errors: Iterable[str]) -> str:
     """Several errors as Go's aggregate prints them: each once."""
     unique = list(dict.fromkeys(errors))
     return unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
+
+
+def creation(resource: Resource, namespace: str) -> Attributes:
+    """What an update asks besides, when it has to create what it shall update."""
+    group, version = resource.group, resource.version
+    return Attributes("create", "", group, version, namespace, resource.plural)
 
 
 def refusal(user: User, wanted: Attributes, reason: str = "") -> ApiError:

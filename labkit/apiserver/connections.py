@@ -8,14 +8,25 @@ end, since a write that has begun is not undone by a client that has gone.
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage, StreamWriter
 from aiohttp.streams import StreamReader
 
 from labkit.apiserver import answers, auth
-from labkit.apiserver.request import User
+from labkit.apiserver.request import ANONYMOUS, User
 from labkit.client.errors import status_error
+
+
+class Peer(NamedTuple):
+    """The other end of a connection: whom its certificate names, and its IP address."""
+
+    user: User
+    address: str
+
+
+NOBODY = Peer(ANONYMOUS, "")
 
 
 class _Protocol(web.RequestHandler):
@@ -43,7 +54,7 @@ class Connections(web.Server):
         """`handler` answers requests; bodies have at most `max_body` bytes."""
         super().__init__(handler, request_factory=self._make_request, **options)
         self._max_body, self._options = max_body, options
-        self.users: dict[web.RequestHandler, User] = {}
+        self.peers: dict[web.RequestHandler, Peer] = {}
         self._streams: dict[web.RequestHandler, asyncio.Task] = {}
 
     def __call__(self) -> web.RequestHandler:
@@ -66,13 +77,14 @@ class Connections(web.Server):
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self.users[handler] = auth.user_of(transport.get_extra_info("peercert"))
+        name = transport.get_extra_info("peername")
+        self.peers[handler] = Peer(_certified(transport), name[0] if name else "")
 
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
         super().connection_lost(handler, exc)
-        self.users.pop(handler, None)
+        self.peers.pop(handler, None)
         if task := self._streams.pop(handler, None):
             task.cancel()
 
@@ -84,6 +96,13 @@ class Connections(web.Server):
         """Cancel all streams; their connections are closed by that."""
         for task in list(self._streams.values()):
             task.cancel()
+
+
+def _certified(transport: asyncio.Transport) -> User:
+    session = transport.get_extra_info("ssl_object")
+    if session is None:
+        return ANONYMOUS
+    return auth.user_of(session.getpeercert(), session.getpeercert(binary_form=True))
 
 
 class _Streaming:

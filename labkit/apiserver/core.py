@@ -5,8 +5,10 @@
 The server owns the store, the state in memory and a few housekeeping tasks.  HTTP and the in-memory
 transport call `handle`; other parts may take over whole groups with `aggregate`.
 
-Source: k8s.io/kube-apiserver.  Left out: authorization (every user of the lab may do everything),
-server-side apply, admission webhooks.
+What arrives here may be done already: over the network everything passes `gate` first, and the
+parts in this process may do everything.
+
+Source: k8s.io/kube-apiserver.  Left out: admission webhooks.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ from labkit.apiserver.eviction import evict
 from labkit.apiserver.housekeeping import Housekeeping
 from labkit.apiserver.registry import Registry
 from labkit.apiserver.request import Request, Result, User, Watch
+from labkit.apiserver.reviews import Reviews
 from labkit.apiserver.state import State
 from labkit.apiserver.store import Store
 from labkit.apiserver.target import Call, Paths, Target
+from labkit.apiserver.tokens import Tokens
 from labkit.apiserver.transport import MemoryTransport
 from labkit.apiserver.watch import Watcher, bookmark
 from labkit.apiserver.writes import Writes
 from labkit.clock import Clock
+from labkit.kube import jwt
 from labkit.kube.resources import NAMESPACES
 
 AggregatedHandler = Callable[[str, Mapping[str, str]], Awaitable[dict]]
@@ -39,7 +44,8 @@ class APIServer:
     `service_cidr` is where Services get their addresses, `node_port_range` (both ends included)
     where they get node ports; `advertise` is the address and port under which Pods reach the API
     through the Service `kubernetes`.  `port_free(port)` tells whether a node port that is about to
-    be given out is free on the machine.
+    be given out is free on the machine.  `service_account_key` (PEM) signs ServiceAccounts' tokens;
+    without it they are good only until the server stops.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class APIServer:
         node_port_range: tuple[int, int] = NODE_PORTS,
         advertise: tuple[str, int] = ("127.0.0.1", 6443),
         port_free: Callable[[int], bool] = lambda port: True,
+        service_account_key: bytes = b"",
     ) -> None:
         self.clock = clock
         self.registry = Registry()
@@ -58,15 +65,18 @@ class APIServer:
         self.state = State(store)
         self.allocator = Allocator(self.state, service_cidr, node_port_range, port_free)
         self.writes = Writes(self.state, clock, self.allocator)
+        self.authorizer = self.writes.authorizer
+        self.tokens = Tokens(self.state, clock, jwt.Key(service_account_key or jwt.new_key()))
+        self._reviews = Reviews(self.state, self.authorizer, self.tokens)
         self.aggregated: dict[tuple[str, str], AggregatedHandler] = {}
-        self._advertise = advertise
+        self.advertise = advertise
         self._housekeeping = Housekeeping(self.state, clock)
         self._started = False
 
     async def start(self) -> None:
         """Open the store and make what every cluster has.  Raises OSError, sqlite3.Error."""
         await self.state.open()
-        await bootstrap.ensure(self.writes, self.allocator.first, self._advertise)
+        await bootstrap.ensure(self.writes, self.allocator.first, self.advertise)
         for group, version in self.aggregated:
             await bootstrap.ensure_api_service(self.writes, group, version, local=False)
         self._started = True
@@ -101,6 +111,8 @@ class APIServer:
                 raise statuses.no_such_path()
             return Result(200, await handler(request.path, request.params))
         where = self.parse(request.path)
+        if self._reviews.concern(where):
+            return self._reviews.answer(where, request)
         if request.method == "GET":
             return self._read(where, request)
         return await _verb(request.method, where)(self.writes, target.call(where, request))

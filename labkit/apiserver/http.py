@@ -5,6 +5,9 @@ requests are reads that cost no more than parsing them.  What is not a resource 
 OpenAPI) is a page, looked up by path; a Pod's log is a stream from a kubelet; all else goes to the
 registry as a `Request`.
 
+Every request passes the gate (who asks, and may he?) before anything is served, and is noted in the
+audit log when it is over.
+
 Invariants: every answer that is not success is a Status; an object that the store has encoded is
 sent as it is; a connection's identity is read from its certificate once; whatever runs for a
 connection (a watch, a followed log) is cancelled when the connection is lost.
@@ -21,12 +24,15 @@ import logging
 import random
 import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
 
 from labkit.apiserver import answers, auth, negotiation, statuses, streams
-from labkit.apiserver.connections import Connections
+from labkit.apiserver.audit import AuditLog, Trail
+from labkit.apiserver.connections import NOBODY, Connections
+from labkit.apiserver.gate import Gate
 from labkit.apiserver.logs import KubeletLogs, log_request
 from labkit.apiserver.pages import Pages
 from labkit.apiserver.request import Request, Result, User, Watch
@@ -61,7 +67,8 @@ class HTTPServer:
     """Serves `api` on each of `hosts`, (address, port) pairs; port 0 picks a free one.
 
     `ssl_context` must trust the cluster's CA and ask for client certificates (ssl.CERT_OPTIONAL);
-    `kubelet_client` shows this server's own certificate to kubelets.
+    `kubelet_client` shows this server's own certificate to kubelets; `audit_log` is the file that
+    tells who asked what, None for none.
     """
 
     def __init__(
@@ -72,12 +79,13 @@ class HTTPServer:
         hosts: Sequence[tuple[str, int]],
         kubelet_client: ssl.SSLContext,
         clock: Clock,
+        audit_log: Path | None = None,
     ) -> None:
         self.api, self.clock = api, clock
         self.last_request = clock.monotonic()
         self._ssl, self._hosts = ssl_context, list(hosts)
-        self._names = auth.server_names(ssl_context)
-        self._known_hosts: set[str] = set()
+        self._gate = Gate(api, auth.server_names(ssl_context))
+        self._audit = AuditLog(audit_log, clock)
         self._pages = Pages(api)
         self._logs = KubeletLogs(api, kubelet_client)
         self._connections: Connections | None = None
@@ -91,6 +99,7 @@ class HTTPServer:
     async def start(self) -> None:
         """Listen.  Raises OSError where an address cannot be had; then nothing listens."""
         loop = asyncio.get_running_loop()
+        self._audit.start()
         self._connections = Connections(
             self._answer,
             MAX_BODY,
@@ -119,12 +128,24 @@ class HTTPServer:
             self._connections.end_streams()
             await self._connections.shutdown(_SHUTDOWN)
             self._connections = None
+        await self._audit.stop()
         await self._logs.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.last_request = self.clock.monotonic()
+        id = self._audit.new_id(request.headers.get("Audit-Id", ""))
+        trail = Trail(id, request.method, request.path_qs, self.clock.now())
+        answers.AUDIT_ID.set(id)
         try:
-            return await self._dispatch(request)
+            return await self._respond(request, trail)
+        finally:
+            self._audit.add(trail)
+
+    async def _respond(self, request: web.BaseRequest, trail: Trail) -> web.StreamResponse:
+        try:
+            response = await self._dispatch(request, trail)
+            trail.code = response.status
+            return response
         except ApiError as error:
             refusal = error
         except (asyncio.CancelledError, ConnectionError):
@@ -132,16 +153,17 @@ class HTTPServer:
         except Exception as error:
             log.exception("request failed method=%s path=%s", request.method, request.path)
             refusal = statuses.internal(f"{type(error).__name__}: {error}")
+        trail.code, trail.failure = refusal.code, refusal.status
         if request.writer.output_size:
             # An answer has begun: all that is left is to break it off.
             raise ConnectionAbortedError(str(refusal))
         return answers.refusal(refusal)
 
-    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _dispatch(self, request: web.BaseRequest, trail: Trail) -> web.StreamResponse:
         headers, method = request.headers, request.method
         path = request.path.rstrip("/") or "/"  # the official Python client asks for /version/
-        user = self._admit(request, headers, path)
         params = dict(request.query.items()) if request.query_string else {}
+        user = self._admit(request, trail, path, params)
         if handler := self._pages.find(path):
             if method != "GET":
                 raise _method_not_allowed()
@@ -164,21 +186,18 @@ class HTTPServer:
             return await self._stream_watch(request, answer, form, params)
         return self._response(answer, form, params)
 
-    def _admit(self, request: web.BaseRequest, headers: Mapping[str, str], path: str) -> User:
-        """The user of a request.  Raises ApiError 401 or 403."""
-        host = headers.get("Host", "")
-        if host not in self._known_hosts:
-            if auth.host_name(host) not in self._names:
-                message = f'this server does not answer to the name "{host}"'
-                raise status_error(403, "Forbidden", message)
-            # A client may vary the port at will: do not let it fill the memory.
-            if len(self._known_hosts) < 64:
-                self._known_hosts.add(host)
+    def _admit(
+        self, request: web.BaseRequest, trail: Trail, path: str, params: Mapping[str, str]
+    ) -> User:
+        """The user for whom a request is served.  Raises ApiError 401 or 403."""
         # A connection that is lost already is nobody's.
-        user = self._connections.users.get(request.protocol, auth.ANONYMOUS)
-        if user is auth.ANONYMOUS and not auth.is_open(path):
-            raise status_error(401, "Unauthorized", "Unauthorized")
-        return user
+        peer = self._connections.peers.get(request.protocol, NOBODY)
+        trail.path, trail.params, trail.address = path, params, peer.address
+        trail.user_agent = request.headers.get("User-Agent", "")
+        trail.sender = self._gate.sender(request, peer.user)
+        trail.user = self._gate.user(request, trail.sender)
+        trail.decision = self._gate.decide(trail.user, request.method, path, params)
+        return trail.user
 
     def _response(
         self, answer: Result, form: negotiation.Form, params: Mapping[str, str]

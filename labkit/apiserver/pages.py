@@ -43,6 +43,9 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 _CHECKS = ("ping",)  # whoever answers is well: there is nothing else that could be away
 
 
+_ISSUER_HEADERS = {"Content-Type": JSON, "Cache-Control": "public, max-age=3600"}
+
+
 class Page(NamedTuple):
     """An answer that is no resource."""
 
@@ -70,6 +73,8 @@ class Pages:
             "/version": self._version,
             "/api": self._core,
             "/apis": self._groups,
+            "/.well-known/openid-configuration": self._issuer,
+            "/openid/v1/jwks": self._issuer_keys,
             "/openapi/v2": self._openapi_v2,
             "/openapi/v3": self._openapi_v3,
             **groups,
@@ -144,6 +149,15 @@ class Pages:
             if one.path == path:
                 return _json(discovery.resource_list(one))
         raise statuses.no_such_path()
+
+    async def _issuer(self, *_: object) -> Page:
+        return Page(orjson.dumps(self._api.tokens.metadata(*self._api.advertise)), _ISSUER_HEADERS)
+
+    async def _issuer_keys(self, *_: object) -> Page:
+        keys = {"keys": [self._api.tokens.key.public_jwk()]}
+        return Page(
+            orjson.dumps(keys), {**_ISSUER_HEADERS, "Content-Type": "application/jwk-set+json"}
+        )
 
     async def _openapi_v2(self, path: str, headers: Mapping, params: Mapping) -> Page:
         if openapi_protobuf.ASKED_FOR in headers.get("Accept", ""):

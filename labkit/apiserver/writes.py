@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from labkit.apiserver import convert, decode, fields, meta, patching, statuses
+from labkit.apiserver import convert, decode, escalation, fields, meta, patching, statuses
 from labkit.apiserver.admission import CREATE, UPDATE, Admission, Attributes
 from labkit.apiserver.allocation import Allocator
+from labkit.apiserver.authorizer import Authorizer, creation
 from labkit.apiserver.registration import Registration
 from labkit.apiserver.request import Encoded, Result
 from labkit.apiserver.state import State
@@ -36,6 +37,7 @@ class Writes:
     def __init__(self, state: State, clock: Clock, allocator: Allocator) -> None:
         self.state, self.clock, self.allocator = state, clock, allocator
         self.admission = Admission(state, clock)
+        self.authorizer = Authorizer(state)
 
     async def create(self, call: Call) -> Result:
         """A new object: 201.  Raises ApiError 400, 403, 404 (namespace), 409, 422."""
@@ -54,6 +56,7 @@ class Writes:
         with self.allocator.reserve(row, obj, None):
             row.strategy.prepare(obj, None)
             _refuse(row, obj, self._wrong(row, obj))
+            escalation.refuse(self.authorizer, call.user, row.resource, obj, None)
             await self.admission.validate(attributes)
             key = await self._free_key(row, obj, generate=bool(wants_name))
             item = await self._store(call, key, obj)
@@ -82,6 +85,7 @@ class Writes:
         if row.strategy.create_on_update and not body["metadata"].get("resourceVersion"):
             await self.state.settled(row.storage, key)
             if key not in self.state.of(row.storage).items:
+                self.authorizer.demand(call.user, creation(row.resource, call.target.namespace))
                 return await self.create(call)
         return await self.change(call, lambda _: body)
 
@@ -124,6 +128,7 @@ class Writes:
             errors = meta.validate_update(obj, existing.obj)
             errors += row.strategy.validate_update(obj, existing.obj)
             _refuse(row, obj, [*self._wrong(row, obj), *errors])
+            escalation.refuse(self.authorizer, call.user, row.resource, obj, existing.obj)
             if await self.admission.validate(attributes):
                 await self.state.settled(row.storage, target.key)
                 if self.existing(target) is not existing:

@@ -1,0 +1,179 @@
+"""ServiceAccount tokens: made for whoever asks through TokenRequest, and recognised again.
+
+A token is good as long as its time lasts and what it is bound to lives: the ServiceAccount, and a
+Pod or Secret if it names one.  A signature is verified once for each token; that its objects still
+live is looked up for every request.
+
+Source: k8s.io/kubernetes pkg/serviceaccount (claims.go, legacy.go, jwt.go) and
+pkg/registry/core/serviceaccount/storage/token.go.  Left out: extended expiration of projected
+tokens, tokens that are bound to a Node alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from uuid import uuid4
+
+from labkit.apiserver.request import User
+from labkit.apiserver.state import State
+from labkit.clock import Clock
+from labkit.kube import serviceaccounts, times
+from labkit.kube.jwt import Key
+from labkit.kube.resources import PODS, SECRETS, SERVICE_ACCOUNTS, Resource
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+LEGACY_ISSUER = "kubernetes/serviceaccount"
+_AUTHENTICATED = "system:authenticated"
+_LEGACY = "kubernetes.io/serviceaccount"
+_EXTRA = "authentication.kubernetes.io"
+_KEPT = 1024  # tokens whose signatures are known to be good
+_LEEWAY = 60  # seconds by which clocks may differ; deleted objects count that much longer
+
+
+class InvalidToken(Exception):
+    """Why a token is no identity, in upstream's words."""
+
+
+class Tokens:
+    """The tokens of one cluster.  The API's own audience is its issuer."""
+
+    def __init__(self, state: State, clock: Clock, key: Key) -> None:
+        self._state, self._clock, self.key = state, clock, key
+        self._claims = lru_cache(_KEPT)(key.claims)
+
+    def metadata(self, address: str, port: int) -> dict:
+        """The OpenID provider's metadata: where whoever knows the issuer finds its keys."""
+        return {
+            "issuer": ISSUER,
+            "jwks_uri": f"https://{address}:{port}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [self.key.algorithm],
+        }
+
+    def issue(
+        self,
+        account: Mapping,
+        audiences: Sequence[str],
+        seconds: int,
+        bound: Mapping | None,
+    ) -> tuple[str, float]:
+        """(token, Unix time at which it expires) for a ServiceAccount, bound to a Pod or Secret."""
+        now = int(self._clock.now())
+        meta = account["metadata"]
+        private = {"namespace": meta["namespace"], "serviceaccount": _reference(account)}
+        if bound:
+            private[bound["kind"].lower()] = _reference(bound)
+            private |= self._node(bound)
+        claims = {
+            "aud": list(audiences),
+            "exp": now + seconds,
+            "iat": now,
+            "iss": ISSUER,
+            "jti": str(uuid4()),
+            "kubernetes.io": private,
+            "nbf": now,
+            "sub": serviceaccounts.username(meta["namespace"], meta["name"]),
+        }
+        return self.key.sign(claims), now + seconds
+
+    def _node(self, bound: Mapping) -> dict:
+        name = (bound.get("spec") or {}).get("nodeName")
+        return {"node": {"name": name}} if bound["kind"] == "Pod" and name else {}
+
+    def authenticate(
+        self, token: str, audiences: Sequence[str] = ()
+    ) -> tuple[User, tuple[str, ...]]:
+        """(user, those of `audiences` that the token is for).  Raises InvalidToken.
+
+        Without `audiences` it must be for the API itself.
+        """
+        try:
+            claims = self._claims(token)
+        except ValueError:
+            raise InvalidToken("invalid bearer token") from None
+        if claims.get("iss") == LEGACY_ISSUER:
+            user, meant = self._legacy_user(claims, token), (ISSUER,)
+        else:
+            user, meant = self._user(claims), tuple(claims.get("aud") or ())
+        wanted = tuple(audiences) or (ISSUER,)
+        shared = tuple(one for one in meant if one in wanted)
+        if not shared:
+            raise InvalidToken(
+                f"[invalid bearer token, token audiences {_listed(meant)} is invalid for the "
+                f"target audiences {_listed(wanted)}]"
+            )
+        return user, shared
+
+    def _user(self, claims: Mapping) -> User:
+        now, private = self._clock.now(), claims.get("kubernetes.io") or {}
+        if now > claims.get("exp", 0) + _LEEWAY:
+            raise _invalid("service account token has expired")
+        if now < claims.get("nbf", 0) - _LEEWAY:
+            raise _invalid("service account token is not valid yet")
+        namespace, account = private["namespace"], private["serviceaccount"]
+        self._check_account(namespace, account["name"], account["uid"])
+        extra = {f"{_EXTRA}/credential-id": (f"JTI={claims['jti']}",)}
+        for field, resource in (("secret", SECRETS), ("pod", PODS)):
+            if reference := private.get(field):
+                self._check_bound(resource, namespace, reference)
+        if pod := private.get("pod"):
+            extra[f"{_EXTRA}/pod-name"] = (pod["name"],)
+            extra[f"{_EXTRA}/pod-uid"] = (pod["uid"],)
+        if node := private.get("node"):
+            extra[f"{_EXTRA}/node-name"] = (node["name"],)
+        return _account_user(namespace, account["name"], account["uid"], extra)
+
+    def _legacy_user(self, claims: Mapping, token: str) -> User:
+        """Of a token that lives in a Secret for as long as the Secret does."""
+        namespace = claims[f"{_LEGACY}/namespace"]
+        name, uid = (claims[f"{_LEGACY}/service-account.{field}"] for field in ("name", "uid"))
+        secret = self._get(SECRETS, namespace, claims[f"{_LEGACY}/secret.name"])
+        if secret is None or self._is_gone(secret):
+            raise _invalid("service account token has been invalidated")
+        self._check_account(namespace, name, uid)
+        return _account_user(namespace, name, uid, {})
+
+    def _check_account(self, namespace: str, name: str, uid: str) -> None:
+        account = self._get(SERVICE_ACCOUNTS, namespace, name)
+        if account is None:
+            raise _invalid(f'serviceaccounts "{name}" not found')
+        if self._is_gone(account):
+            raise _invalid(f"service account {namespace}/{name} has been deleted")
+        if (own := account["metadata"]["uid"]) != uid:
+            raise _invalid(f"service account UID ({own}) does not match claim ({uid})")
+
+    def _check_bound(self, resource: Resource, namespace: str, reference: Mapping) -> None:
+        obj, uid = self._get(resource, namespace, reference["name"]), reference["uid"]
+        if obj is None or self._is_gone(obj):
+            raise _invalid("service account token has been invalidated")
+        if (own := obj["metadata"]["uid"]) != uid:
+            kind = resource.kind.lower()
+            why = f"UID ({own}) does not match service account {kind} ref claim ({uid})"
+            raise _invalid(f"{resource.kind if kind == 'pod' else kind} {why}")
+
+    def _get(self, resource: Resource, namespace: str, name: str) -> Mapping | None:
+        item = self._state.of(resource).items.get(f"{namespace}/{name}")
+        return item and item.obj
+
+    def _is_gone(self, obj: Mapping) -> bool:
+        deleted = obj["metadata"].get("deletionTimestamp")
+        return bool(deleted) and times.parse(deleted) < self._clock.now() - _LEEWAY
+
+
+def _account_user(namespace: str, name: str, uid: str, extra: Mapping) -> User:
+    groups = (*serviceaccounts.groups(namespace), _AUTHENTICATED)
+    return User(serviceaccounts.username(namespace, name), groups, uid, extra)
+
+
+def _reference(obj: Mapping) -> dict:
+    return {"name": obj["metadata"]["name"], "uid": obj["metadata"]["uid"]}
+
+
+def _invalid(why: str) -> InvalidToken:
+    return InvalidToken(f"[invalid bearer token, {why}]")
+
+
+def _listed(audiences: Sequence[str]) -> str:
+    return "[" + " ".join(f'"{one}"' for one in audiences) + "]"
