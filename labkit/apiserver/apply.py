@@ -100,7 +100,7 @@ def apply(
     """
     check(kind, config)
     entries = (live or {}).get("metadata", {}).get("managedFields") or []
-    present = _without_entries(live) if live else dict(kind.empty)
+    present = _without_entries(live) if live else {}
     if not entries and live:
         first = Manager(
             managed_fields.BEFORE_FIRST_APPLY, UPDATE, kind.api_version, manager.subresource
