@@ -19,15 +19,19 @@ from labkit.client.transport import JSON
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _READ_WRITE = ["get", "patch", "update"]
+_CONNECT = ["create", "get"]
+_PROXY = ["create", "delete", "get", "patch", "update"]
 # Whoever may create a Namespace need not be able to delete all of them at once.
 _FEWER_VERBS = {"namespaces": [verb for verb in _VERBS if verb != "deletecollection"]}
 
 
 class _Subresource(NamedTuple):
-    """`kind` is (group, version, kind) where it is not the resource's own."""
+    """`kind` is (group, version, kind) where it is not the resource's own; `options` ends the name
+    of the kind that the parameters of a connection make up."""
 
     verbs: list[str]
     kind: tuple[str, str, str] | None = None
+    options: str = ""
 
 
 _SUBRESOURCES = {
@@ -36,6 +40,10 @@ _SUBRESOURCES = {
     "log": _Subresource(["get"]),
     "binding": _Subresource(["create"], ("", "v1", "Binding")),
     "eviction": _Subresource(["create"], ("policy", "v1", "Eviction")),
+    "exec": _Subresource(_CONNECT, options="ExecOptions"),
+    "attach": _Subresource(_CONNECT, options="AttachOptions"),
+    "portforward": _Subresource(_CONNECT, options="PortForwardOptions"),
+    "proxy": _Subresource(_PROXY, options="ProxyOptions"),
     "finalize": _Subresource(["update"]),
     "token": _Subresource(["create"], ("authentication.k8s.io", "v1", "TokenRequest")),
 }
@@ -88,7 +96,7 @@ def _resources(row: Registration) -> Iterable[dict]:
             "name": f"{resource.plural}/{name}",
             "singularName": "",
             "namespaced": resource.namespaced,
-            "kind": what.kind[2] if what.kind else resource.kind,
+            "kind": what.kind[2] if what.kind else resource.kind + what.options,
             "verbs": what.verbs,
         }
         if what.kind:

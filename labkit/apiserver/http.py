@@ -2,8 +2,8 @@
 
 One function answers every request, without a routing table and without middlewares, because most
 requests are reads that cost no more than parsing them.  What is not a resource (health, discovery,
-OpenAPI) is a page, looked up by path; a Pod's log is a stream from a kubelet; all else goes to the
-registry as a `Request`.
+OpenAPI) is a page, looked up by path; a Pod's log, exec, port-forward or proxy is a connection
+passed on (connect.py); all else goes to the registry as a `Request`.
 
 Every request passes the gate (who asks, and may he?) before anything is served, and is noted in the
 audit log when it is over.
@@ -29,11 +29,10 @@ from typing import Protocol
 
 from aiohttp import web
 
-from labkit.apiserver import answers, auth, negotiation, statuses, streams
+from labkit.apiserver import answers, auth, connect, negotiation, statuses, streams
 from labkit.apiserver.audit import AuditLog, Trail
 from labkit.apiserver.connections import NOBODY, Connections
 from labkit.apiserver.gate import Gate
-from labkit.apiserver.logs import KubeletLogs, log_request
 from labkit.apiserver.pages import Pages
 from labkit.apiserver.request import Request, Result, User, Watch
 from labkit.apiserver.target import Target
@@ -87,7 +86,7 @@ class HTTPServer:
         self._gate = Gate(api, auth.server_names(ssl_context))
         self._audit = AuditLog(audit_log, clock)
         self._pages = Pages(api)
-        self._logs = KubeletLogs(api, kubelet_client)
+        self._connects = connect.Connects(api, kubelet_client)
         self._connections: Connections | None = None
         self._listeners: list[asyncio.Server] = []
 
@@ -129,7 +128,7 @@ class HTTPServer:
             await self._connections.shutdown(_SHUTDOWN)
             self._connections = None
         await self._audit.stop()
-        await self._logs.close()
+        await self._connects.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.last_request = self.clock.monotonic()
@@ -171,11 +170,10 @@ class HTTPServer:
             return web.Response(
                 status=page.code, body=page.body, headers=answers.headers(page.headers)
             )
+        if wanted := connect.parse(request.rel_url.raw_path):
+            return await self._connect(request, wanted)
         if method not in _METHODS:
             raise _method_not_allowed()
-        wanted = log_request(method, path)
-        if wanted:
-            return await self._stream_log(request, wanted, params, user)
         form = negotiation.accepted(headers.get("Accept", ""))
         body, content_type = None, JSON
         if method in _VERBS_WITH_BODY and request.can_read_body:
@@ -230,22 +228,14 @@ class HTTPServer:
                 self.last_request = self.clock.monotonic()
         return response
 
-    async def _stream_log(
-        self,
-        request: web.BaseRequest,
-        wanted: tuple[str, str],
-        params: Mapping[str, str],
-        user: User,
+    async def _connect(
+        self, request: web.BaseRequest, wanted: connect.Connect
     ) -> web.StreamResponse:
         with self._connections.streaming(request):
-            async with self._logs.open(*wanted, params, user) as chunks:
-                response = web.StreamResponse(
-                    headers=answers.headers({"Content-Type": "text/plain"})
-                )
-                await response.prepare(request)
-                async for chunk in chunks:
-                    await streams.write(response, chunk)
-        return response
+            try:
+                return await self._connects.answer(request, wanted)
+            finally:
+                self.last_request = self.clock.monotonic()
 
 
 async def _body(request: web.BaseRequest, method: str) -> tuple[object, str]:

@@ -100,17 +100,15 @@ async def exec_start(request: web.Request) -> web.StreamResponse:
     found = runtime.find_exec(request.match_info["id"])
     detach = (await body_of(request)).get("Detach", False)
     execs.check_startable(found)
-    started = asyncio.Event()
 
     async def output() -> AsyncIterator[bytes]:
         await runtime.complete(execs.start(runtime, found))
-        started.set()
         async for chunk in found.feed.follow():
             if chunk.stream in found.streams:
                 yield _sent(chunk, found.tty)
 
     async def take(reader: asyncio.StreamReader) -> bool:
-        await started.wait()
+        await found.begun.wait()
         return await _pump(reader, found.process, closes=not found.tty)
 
     try:
@@ -128,6 +126,8 @@ async def exec_inspect(request: web.Request) -> web.StreamResponse:
 
 async def exec_resize(request: web.Request) -> web.StreamResponse:
     found = request.app[RUNTIME].find_exec(request.match_info["id"])
+    if found.started:
+        await found.begun.wait()
     if found.process is None or not found.process.running:
         raise not_running(found.container.id)
     return _resize(request, found.process)

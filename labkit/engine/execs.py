@@ -7,6 +7,7 @@ if it is asked for, and is killed when the container ends.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import signal
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.engine.containers import Container
 from labkit.engine.errors import BadParameter, Conflict, cannot_exec, not_running
 from labkit.engine.feed import Feed
-from labkit.engine.logs import STDERR
+from labkit.engine.logs import STDERR, STDOUT
 from labkit.engine.processes import Process, Processes
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Exec:
     feed: Feed = field(default_factory=Feed)
     process: Process | None = None
     started: bool = False
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # it runs, or could not
     exit_code: int | None = None
 
     async def kill(self, processes: Processes) -> None:
@@ -123,10 +125,13 @@ async def start(runtime: Runtime, exec_: Exec) -> None:
     except LookupError as error:
         exec_.exit_code = CANNOT_START
         words = cannot_exec("exec failed: exec failed", exec_.argv[0], str(error))
-        exec_.feed.append(runtime.clock.now(), STDERR, words.encode() + b"\r\n")
+        stream = STDOUT if exec_.tty else STDERR
+        exec_.feed.append(runtime.clock.now(), stream, words.encode() + b"\r\n")
         exec_.feed.close()
     else:
         runtime.background(_attend(runtime, exec_, exec_.process))
+    finally:
+        exec_.begun.set()
 
 
 async def _attend(runtime: Runtime, exec_: Exec, process: Process) -> None:

@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from labkit.kubelet import instances as inst
+from labkit.kubelet.conversation import Conversation, converse
 from labkit.kubelet.instances import Instance
 
 #: What may go wrong in a call: an answer that is not success, or no answer.
@@ -144,6 +146,35 @@ class Runtime:
         ended = await execution.inspect()
         return ended["ExitCode"] or 0, output.decode(errors="replace")
 
+    async def create_exec(self, container_id: str, body: Mapping) -> str:
+        """Prepare a command (the body of `POST /containers/{id}/exec`) in a container; its id."""
+        made = await self._json(f"containers/{container_id}/exec", method="POST", data=dict(body))
+        return made["Id"]
+
+    def start_exec(self, exec_id: str, *, tty: bool) -> AbstractAsyncContextManager[Conversation]:
+        """Start a prepared command and talk with it.  Raises DockerError, OSError."""
+        body = {"Detach": False, "Tty": tty}
+        return converse(self._url, f"/exec/{exec_id}/start", body, tty=tty)
+
+    async def exec_state(self, exec_id: str) -> tuple[bool, int]:
+        """Whether a command still runs, and its exit code."""
+        found = await self._json(f"exec/{exec_id}/json")
+        return found["Running"], found["ExitCode"] or 0
+
+    def attach(
+        self, container_id: str, streams: Mapping[str, bool], *, tty: bool
+    ) -> AbstractAsyncContextManager[Conversation]:
+        """Talk with a container's own process on `streams` (stdin, stdout, stderr)."""
+        wanted = "&".join(f"{name}=1" for name, asked in streams.items() if asked)
+        path = f"/containers/{container_id}/attach?stream=1&{wanted}"
+        return converse(self._url, path, None, tty=tty)
+
+    async def resize(self, kind: str, ident: str, height: int, width: int) -> None:
+        """Tell the terminal of one of the `containers`, or of an `exec`, its size."""
+        params = {"h": str(height), "w": str(width)}
+        async with self.docker._query(f"{kind}/{ident}/resize", method="POST", params=params):
+            pass
+
     async def events(self) -> AsyncGenerator[Mapping]:
         """The engine's events about the node's containers; first an empty one, when connected."""
         filters = {"type": ["container"], "label": [f"{inst.NODE}={self._node}"]}
@@ -182,8 +213,8 @@ class Runtime:
         """Pull an image.  Raises DockerError with the registry's or the engine's words."""
         await self.docker.images.pull(reference, auth=dict(auth) if auth else None)
 
-    async def _json(self, path: str, params: Mapping[str, str] | None = None):
-        return await self.docker._query_json(path, params=params)
+    async def _json(self, path: str, params: Mapping[str, str] | None = None, **options: Any):
+        return await self.docker._query_json(path, params=params, **options)
 
     @asynccontextmanager
     async def _stream(self, path: str, params: Mapping[str, str]):

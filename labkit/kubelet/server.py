@@ -1,9 +1,10 @@
-"""The kubelet's HTTPS server: logs, metrics and health, for the API server and metrics-server.
+"""The kubelet's HTTPS server, for the API server and metrics-server: logs, metrics and health here,
+exec, attach and port-forward in streaming.py.
 
 Whoever connects must have a client certificate of the cluster's CA (the SSL context asks for it);
 there is no further authorization.  Paths and plain-text errors are the real kubelet's.
 
-Left out: exec, attach, port-forward, /metrics, /configz, the debugging handlers.
+Left out: /metrics, /configz, the debugging handlers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from labkit.kubelet import instances as inst
 from labkit.kubelet import stats
 from labkit.kubelet.pod_state import PodState
 from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
+from labkit.kubelet.streaming import Streaming
 from labkit.kubelet.view import Facts, View
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class KubeletServer:
         self._context = context
         self._runner: web.AppRunner | None = None
         self._meter = stats.Meter(runtime, clock)
+        self._streaming = Streaming(self._find_pod, runtime, clock)
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
@@ -49,9 +52,13 @@ class KubeletServer:
                 web.get("/containerLogs/{namespace}/{pod}/{container}", self._logs),
                 web.get("/metrics/resource", self._metrics),
                 web.get("/stats/summary", self._summary),
+                *self._streaming.routes(),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        # Handlers end with their connection: whoever follows a log may leave without a word.
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=self._context)
         await site.start()
@@ -116,6 +123,8 @@ class KubeletServer:
         except ENGINE_ERRORS as error:
             if not response.prepared:
                 return web.Response(status=500, text=message_of(error))
+            if request.transport is None or request.transport.is_closing():
+                return response  # the client has left
         if not response.prepared:
             await response.prepare(request)
         await response.write_eof()
@@ -123,7 +132,9 @@ class KubeletServer:
 
     def _find(self, namespace: str, name: str, container: str, previous: bool) -> tuple[str, bool]:
         """The container's id and whether it has a terminal; LogError."""
-        state = self._pod(namespace, name)
+        state = self._find_pod(namespace, name)
+        if state is None:
+            raise LogError(404, f'pod "{name}" not found')
         view = View(state.pod, tuple(state.instances.values()), Facts(), self._clock.now())
         specs = {one["name"]: one for one in (*view.init_containers, *view.containers)}
         if container not in specs:
@@ -140,12 +151,12 @@ class KubeletServer:
             raise LogError(400, _waiting_message(view, container, name))
         return runs[0].id, bool(specs[container].get("tty"))
 
-    def _pod(self, namespace: str, name: str) -> PodState:
+    def _find_pod(self, namespace: str, name: str) -> PodState | None:
         for state in self._known():
             meta = state.pod["metadata"]
             if (meta["namespace"], meta["name"]) == (namespace, name):
                 return state
-        raise LogError(404, f'pod "{name}" not found')
+        return None
 
 
 class LogError(Exception):

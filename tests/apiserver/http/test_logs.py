@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from labkit.apiserver import logs
+from labkit.apiserver import connect, kubelets
 from labkit.client import ApiError
 from labkit.kube.resources import NODES, PODS
 
@@ -136,7 +136,7 @@ async def test_following_ends_with_the_client(http, kubelet):
     ("obj", "wanted", "chosen"), [(pod("a"), "", "a"), (pod("a", "b"), "b", "b")]
 )
 def test_the_container_is_the_only_one_or_the_named_one(obj, wanted, chosen):
-    assert logs.chosen_container(obj, wanted) == chosen
+    assert kubelets.chosen_container(obj, wanted) == chosen
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_container_is_the_only_one_or_the_named_one(obj, wanted, chosen):
 )
 def test_a_container_that_must_be_named_or_is_not_there_is_a_bad_request(obj, wanted, words):
     with pytest.raises(ApiError) as info:
-        logs.chosen_container(obj, wanted)
+        kubelets.chosen_container(obj, wanted)
     assert (info.value.code, str(info.value)) == (400, words)
 
 
@@ -156,18 +156,18 @@ def test_init_containers_are_offered_too():
     obj = pod("a", "b")
     obj["spec"]["initContainers"] = [{"name": "i"}]
     with pytest.raises(ApiError, match=r"\[a b\] or one of the init containers: \[i\]"):
-        logs.chosen_container(obj, "")
-    assert logs.chosen_container(obj, "i") == "i"
+        kubelets.chosen_container(obj, "")
+    assert kubelets.chosen_container(obj, "i") == "i"
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "found"),
+    ("path", "found"),
     [
-        ("GET", LOG, ("default", "web")),
-        ("POST", LOG, None),
-        ("GET", "/api/v1/namespaces/default/pods/log", None),
-        ("GET", "/api/v1/namespaces/default/services/web/log", None),
+        (LOG, ("default", "web", "log")),
+        ("/api/v1/namespaces/default/pods/log", None),
+        ("/api/v1/namespaces/default/services/web/log", None),
+        ("/api/v1/namespaces/default/pods/web/exec", ("default", "web", "exec")),
     ],
 )
-def test_only_a_pods_log_is_a_log(method, path, found):
-    assert logs.log_request(method, path) == found
+def test_only_a_pods_log_is_a_log(path, found):
+    assert connect.parse(path) == found
