@@ -10,34 +10,47 @@ Ignore drops them silently.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from labkit.apiserver import fields, statuses
+from labkit.apiserver.bodies import YAML_ERRORS, Malformed, not_object
 from labkit.apiserver.target import Call
 from labkit.client.errors import ApiError, status_error
 from labkit.kube import schema
 
-_MODES = ("", "Strict", "Warn", "Ignore")
-
 
 def body(call: Call) -> dict:
     """The request's object, typed.  Raises ApiError 400."""
-    obj, resource = call.body, call.target.row.resource
+    obj = call.body
     if not isinstance(obj, dict):
-        raise statuses.bad_request(f"the request's body is not a {resource.kind}")
+        raise _unrecognized(call, obj)
     _check_type(call, obj)
     try:
         obj, unknown = typed(call, obj)
     except schema.DecodeError as error:
         raise statuses.bad_request(f"{_cannot(call)}: {error}") from None
-    if unknown and _mode(call) == "Strict":
-        raise statuses.bad_request(f"{_cannot(call)}: {_strict(unknown)}")
-    _warn(call, unknown)
+    if errors := _strict_errors(call, call.repeated, unknown):
+        raise statuses.bad_request(f"{_cannot(call)}: {errors}")
     return obj
 
 
-def patched(call: Call, obj: object) -> dict:
-    """A patched object, typed.  Raises ApiError 400, 422."""
+def _unrecognized(call: Call, body: object) -> ApiError:
+    """400: the body is not even an object."""
+    wrong = body if isinstance(body, Malformed) else not_object(body)
+    kind = call.target.row.resource.kind
+    return statuses.bad_request(
+        f"the object provided is unrecognized (must be of type {kind}): {wrong.as_object} "
+        f"({wrong.shown})"
+    )
+
+
+def patched(call: Call, obj: object, patch_errors: Sequence[str] = ()) -> dict:
+    """A patched object, typed.  Raises ApiError 400, 422.
+
+    `patch_errors` are what strict decoding has against the patch itself.
+    """
     if not isinstance(obj, dict):
         raise statuses.bad_request(f"the patched object is not a {call.target.row.resource.kind}")
     _check_type(call, obj)
@@ -45,9 +58,8 @@ def patched(call: Call, obj: object) -> dict:
         obj, unknown = typed(call, obj)
     except schema.DecodeError as error:
         raise _invalid_patch(call, str(error)) from None
-    if unknown and _mode(call) == "Strict":
-        raise _invalid_patch(call, _strict(unknown))
-    _warn(call, unknown)
+    if errors := _strict_errors(call, patch_errors, unknown):
+        raise _invalid_patch(call, errors)
     return obj
 
 
@@ -80,23 +92,21 @@ def _check_type(call: Call, obj: dict) -> None:
     obj["apiVersion"], obj["kind"] = version, kind
 
 
-def _mode(call: Call) -> str:
-    mode = call.params.get("fieldValidation", "")
-    if mode not in _MODES:
-        raise statuses.bad_request(
-            f'fieldValidation: Unsupported value: "{mode}": supported values: "", "Ignore", '
-            '"Strict", "Warn"'
-        )
-    return mode or "Warn"
+def _strict_errors(call: Call, others: Sequence[str], unknown: Sequence[str]) -> str:
+    """The strict decoding error that a request wants to be refused for; warnings where it does not.
 
-
-def _warn(call: Call, unknown: list[str]) -> None:
-    if unknown and _mode(call) == "Warn":
-        call.warnings.extend(f'unknown field "{path}"' for path in unknown)
-
-
-def _strict(unknown: list[str]) -> str:
-    return "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown)
+    Each line of a YAML decoder's complaint is a warning of its own.
+    """
+    errors = [*others, *(f'unknown field "{path}"' for path in unknown)]
+    mode = call.params.get("fieldValidation") or "Warn"
+    if not errors or mode == "Ignore":
+        return ""
+    if mode == "Strict":
+        return "strict decoding error: " + ", ".join(errors)
+    for error in errors:
+        lines = error.removeprefix(YAML_ERRORS).split("\n")
+        call.warnings.extend(line.strip() for line in lines)
+    return ""
 
 
 def _cannot(call: Call) -> str:

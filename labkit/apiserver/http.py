@@ -12,14 +12,13 @@ Invariants: every answer that is not success is a Status; an object that the sto
 sent as it is; a connection's identity is read from its certificate once; whatever runs for a
 connection (a watch, a followed log) is cancelled when the connection is lost.
 
-Source: Kubernetes API concepts and k8s.io/apiserver pkg/endpoints.  Left out: HTTP/2, compression,
-protobuf, audit logs, priority and fairness.
+Source: Kubernetes API concepts and k8s.io/apiserver pkg/endpoints.  Left out: HTTP/2, protobuf in
+answers, audit logs, priority and fairness.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import ssl
@@ -33,6 +32,7 @@ from labkit.apiserver import answers, auth, connect, negotiation, statuses, stre
 from labkit.apiserver.audit import AuditLog, Trail
 from labkit.apiserver.connections import NOBODY, Connections
 from labkit.apiserver.gate import Gate
+from labkit.apiserver.negotiation import Form
 from labkit.apiserver.pages import Pages
 from labkit.apiserver.request import Request, Result, User, Watch
 from labkit.apiserver.target import Target
@@ -156,7 +156,7 @@ class HTTPServer:
         if request.writer.output_size:
             # An answer has begun: all that is left is to break it off.
             raise ConnectionAbortedError(str(refusal))
-        return answers.refusal(refusal)
+        return answers.refusal(refusal, pretty=answers.is_pretty(request))
 
     async def _dispatch(self, request: web.BaseRequest, trail: Trail) -> web.StreamResponse:
         headers, method = request.headers, request.method
@@ -174,15 +174,21 @@ class HTTPServer:
             return await self._connect(request, wanted)
         if method not in _METHODS:
             raise _method_not_allowed()
-        form = negotiation.accepted(headers.get("Accept", ""))
-        body, content_type = None, JSON
+        form = answers.form(headers, params)
+        body, media, repeated = bodies.NOTHING
         if method in _VERBS_WITH_BODY and request.can_read_body:
             self.api.parse(path)  # where nothing is served, it does not matter what the body is
-            body, content_type = await _body(request, method)
-        answer = await self.api.handle(Request(method, path, user, params, body, content_type))
+            body, media, repeated = await _body(request, method)
+        elif "watch" in params and params.get("timeoutSeconds", "0") == "0":
+            # Watches that begin together, as after a restart, shall not end together.
+            params["timeoutSeconds"] = str(random.randint(*_WATCH_TIMEOUT))
+        agent = headers.get("User-Agent", "")
+        answer = await self.api.handle(
+            Request(method, path, user, params, body, media, agent, repeated)
+        )
         if isinstance(answer, Watch):
             return await self._stream_watch(request, answer, form, params)
-        return self._response(answer, form, params)
+        return await answers.response(answer, form, params, headers, self.clock.now())
 
     def _admit(
         self, request: web.BaseRequest, trail: Trail, path: str, params: Mapping[str, str]
@@ -197,32 +203,21 @@ class HTTPServer:
         trail.decision = self._gate.decide(trail.user, request.method, path, params)
         return trail.user
 
-    def _response(
-        self, answer: Result, form: negotiation.Form, params: Mapping[str, str]
-    ) -> web.Response:
-        include = params.get("includeObject") or "Metadata"
-        content = negotiation.encode(answer.body, form, self.clock.now(), include)
-        headers = answers.headers({"Content-Type": form.content_type})
-        for warning in answer.warnings:
-            headers.add("Warning", f"299 - {json.dumps(warning, ensure_ascii=False)}")
-        return web.Response(status=answer.code, body=content, headers=headers)
-
     async def _stream_watch(
         self,
         request: web.BaseRequest,
         watch: Watch,
-        form: negotiation.Form,
+        form: Form,
         params: Mapping[str, str],
     ) -> web.StreamResponse:
         include = params.get("includeObject") or "Metadata"
         encode = streams.encoder(form, self.clock.now, include)
-        form = form._replace(media=JSON)  # events are JSON lines, whatever lists may be
-        response = web.StreamResponse(headers=answers.headers({"Content-Type": form.content_type}))
+        # Events are JSON lines, whatever lists may be.
+        response = web.StreamResponse(headers=answers.headers({"Content-Type": JSON}))
         with self._connections.streaming(request):
             try:
-                seconds = _watch_seconds(params)
                 await response.prepare(request)
-                await streams.send(response, watch.events, encode, seconds)
+                await streams.send(response, watch.events, encode)
             finally:
                 await watch.events.aclose()
                 self.last_request = self.clock.monotonic()
@@ -238,8 +233,8 @@ class HTTPServer:
                 self.last_request = self.clock.monotonic()
 
 
-async def _body(request: web.BaseRequest, method: str) -> tuple[object, str]:
-    """(decoded body, media type).  Raises ApiError 400, 408, 413 or 415."""
+async def _body(request: web.BaseRequest, method: str) -> bodies.Body:
+    """The request's body.  Raises ApiError 400, 408, 413 or 415."""
     if (request.content_length or 0) > MAX_BODY:
         raise _too_large()
     try:
@@ -249,7 +244,7 @@ async def _body(request: web.BaseRequest, method: str) -> tuple[object, str]:
         raise _too_large() from None
     except TimeoutError:
         raise status_error(408, "Timeout", "the request's body did not arrive in time") from None
-    return negotiation.decode(content, method, request.headers.get("Content-Type", ""))
+    return bodies.decode(content, method, request.headers.get("Content-Type", ""))
 
 
 def _too_large() -> ApiError:
@@ -260,10 +255,3 @@ def _too_large() -> ApiError:
 def _method_not_allowed() -> ApiError:
     message = "the server does not allow this method on the requested resource"
     return status_error(405, "MethodNotAllowed", message)
-
-
-def _watch_seconds(params: Mapping[str, str]) -> float:
-    text = params.get("timeoutSeconds") or "0"
-    if not text.isdigit():
-        raise statuses.bad_request(f'unable to parse timeoutSeconds: "{text}" is not a number')
-    return int(text) or random.uniform(*_WATCH_TIMEOUT)

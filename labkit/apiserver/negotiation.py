@@ -1,7 +1,7 @@
-"""Which form a body has, and which form an answer takes.
+"""Which form an answer takes.
 
-Bodies are JSON, YAML or protobuf.  Answers are JSON or YAML, of the object itself, of a Table, or
-of its metadata alone; clients that prefer protobuf name JSON as their second choice.
+Answers are JSON or YAML, of the object itself, of a Table, or of its metadata alone; clients that
+prefer protobuf name JSON as their second choice.
 
 Source: Kubernetes API concepts, "Alternate representations of resources" and "Receiving resources
 as Tables"; k8s.io/apiserver pkg/endpoints/handlers/negotiation.
@@ -11,20 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import yaml
 
-from labkit.apiserver import protobuf, statuses
 from labkit.apiserver.request import Encoded
 from labkit.apiserver.tables import render
 from labkit.client.errors import ApiError, status_error
-from labkit.client.transport import JSON, PATCH_TYPES
+from labkit.client.transport import JSON
 
 YAML = "application/yaml"
-_BODY_TYPES = (JSON, YAML)
+BODY_TYPES = (JSON, YAML)
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_OTHER_FORM = frozenset({"as", "g", "v"})
+_PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 
 
 class Form(NamedTuple):
@@ -33,13 +34,7 @@ class Form(NamedTuple):
     media: str = JSON
     kind: str = ""
     version: str = ""
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type of an answer in this form."""
-        if not self.kind:
-            return self.media
-        return f"{self.media};as={self.kind};v={self.version};g=meta.k8s.io"
+    pretty: bool = False
 
 
 PLAIN = Form()
@@ -50,22 +45,37 @@ def accepted(header: str) -> Form:
     """The form that an Accept header asks for.  Raises ApiError 406."""
     if not header:
         return PLAIN
-    for clause in header.split(","):
+    for clause in sorted(header.split(","), key=_quality, reverse=True):
         media, parameters = parse_media_type(clause)
         if media in ("*/*", "application/*"):
             media = JSON
-        if media not in _BODY_TYPES or parameters.get("stream", "watch") != "watch":
+        if media not in BODY_TYPES or parameters.get("stream", "watch") not in ("", "watch"):
             continue
-        kind = parameters.get("as", "")
-        if not kind:
-            return Form(media)
-        version = parameters.get("v", "v1")
+        pretty = parameters.get("pretty") == "1"
+        if not parameters.keys() & _OTHER_FORM:
+            return Form(media, pretty=pretty)
+        kind, version = parameters.get("as", ""), parameters.get("v", "")
         if kind in _FORMS and version in ("v1", "v1beta1") and parameters.get("g") == "meta.k8s.io":
-            return Form(media, kind, version)
+            return Form(media, kind, version, pretty)
     raise not_acceptable()
 
 
-def not_acceptable(media_types: tuple[str, ...] = _BODY_TYPES) -> ApiError:
+def _quality(clause: str) -> float:
+    """How much a client wants this form.  Among equals the order decides."""
+    try:
+        return float(parse_media_type(clause)[1].get("q", "1"))
+    except ValueError:
+        return 1.0
+
+
+def is_pretty(form: Form, params: Mapping[str, str], user_agent: str) -> bool:
+    """Whether an answer is laid out for people: if they ask for it, or use a browser or curl."""
+    if "pretty" in params:
+        return params["pretty"] in ("1", "t", "T", "TRUE", "true", "True")
+    return form.pretty or user_agent.startswith(_PEOPLE)
+
+
+def not_acceptable(media_types: tuple[str, ...] = BODY_TYPES) -> ApiError:
     """406: none of the forms asked for is served here."""
     message = "only the following media types are accepted: " + ", ".join(media_types)
     return status_error(406, "NotAcceptable", message)
@@ -80,66 +90,12 @@ def parse_media_type(text: str) -> tuple[str, dict[str, str]]:
     }
 
 
-def decode(body: bytes, method: str, content_type: str) -> tuple[object, str]:
-    """(decoded body, its media type).  Raises ApiError 400 or 415."""
-    media = parse_media_type(content_type)[0] or JSON
-    if method == "PATCH":
-        if media not in PATCH_TYPES.values():
-            raise statuses.unsupported_media_type(tuple(PATCH_TYPES.values()))
-    elif media not in (*_BODY_TYPES, protobuf.MEDIA_TYPE):
-        raise statuses.unsupported_media_type((*_BODY_TYPES, protobuf.MEDIA_TYPE))
-    if not body:
-        return None, media
-    if media == protobuf.MEDIA_TYPE:
-        return protobuf.decode(body), JSON
-    return (_load_yaml(body) if media.endswith("yaml") else _load_json(body)), media
-
-
-def _load_json(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise statuses.bad_request(
-            f"the object provided is unrecognized (must be of type JSON or YAML): {error}"
-        ) from None
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML as JSON knows it: a timestamp is a text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
-
-
-def _load_yaml(body: bytes) -> object:
-    try:
-        return _jsonable(yaml.load(body, _Loader))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise statuses.bad_request(f"error converting YAML to JSON: yaml: {error}") from None
-
-
-def _jsonable(value: Any) -> object:
-    """YAML's keys may be numbers and booleans, JSON's are texts."""
-    if isinstance(value, dict):
-        return {_key(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_jsonable(item) for item in value]
-    return value
-
-
-def _key(key: object) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)
-
-
 def encode(body: Mapping | Encoded, form: Form, now: float, include: str = "Metadata") -> bytes:
     """An answer's bytes in `form`.  A plain JSON answer that the store encoded is passed on."""
     if form == PLAIN:
         return body.json if isinstance(body, Encoded) else orjson.dumps(body)
     obj = body.obj if isinstance(body, Encoded) else body
-    return dump(transformed(obj, form, now, include), form.media)
+    return dump(transformed(obj, form, now, include), form.media, pretty=form.pretty)
 
 
 def transformed(
@@ -153,13 +109,16 @@ def transformed(
         return render.table(obj, now, include=include, version=form.version, headers=headers)
     if render.is_list(obj) != form.kind.endswith("List"):
         listed = "a list" if render.is_list(obj) else "not a list"
-        raise status_error(
-            406,
-            "NotAcceptable",
-            f"you requested {form.kind}, but the requested object is {listed} ({obj.get('kind')})",
-        )
+        message = f"you requested {form.kind}, but the requested object is {listed} ({_go(obj)})"
+        raise status_error(406, "NotAcceptable", message)
     shape = render.partial_list if form.kind.endswith("List") else render.partial
     return shape(obj, form.version)
+
+
+def _go(obj: Mapping) -> str:
+    """The name of an object's type in upstream's source."""
+    group = obj.get("apiVersion", "").rpartition("/")[0]
+    return f"*{group.split('.')[0] or 'core'}.{obj.get('kind')}"
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
@@ -169,8 +128,8 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
         return True
 
 
-def dump(obj: Mapping, media: str) -> bytes:
+def dump(obj: Mapping, media: str, *, pretty: bool = False) -> bytes:
     """`obj` as JSON or YAML."""
     if media == JSON:
-        return orjson.dumps(obj)
+        return orjson.dumps(obj, option=orjson.OPT_INDENT_2 if pretty else None)
     return yaml.dump(obj, Dumper=_Dumper, encoding="utf-8", allow_unicode=True)

@@ -26,7 +26,10 @@ ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`body` is decoded (from JSON or YAML); `params` are the query's, the last value of each."""
+    """`body` is decoded (from JSON or YAML); `params` are the query's, the last value of each.
+
+    `repeated` is what strict decoding has against a body whose fields are there twice.
+    """
 
     method: str
     path: str
@@ -35,6 +38,7 @@ class Request:
     body: object = None
     content_type: str = "application/json"
     user_agent: str = ""
+    repeated: tuple[str, ...] = ()
 
 
 class Encoded(NamedTuple):

@@ -89,20 +89,16 @@ async def send(
     response: web.StreamResponse,
     events: AsyncIterator[WatchEvent],
     encode: Encoder,
-    seconds: float,
 ) -> None:
-    """Write events to a prepared response until they end, or for `seconds`.
+    """Write events to a prepared response until they end.
 
     Raises ConnectionError where the client has gone.  The events are closed in any case.
     """
     lines = _Gathered()
     gathering = asyncio.create_task(_gather(events, encode, lines), name="watch")
     try:
-        async with asyncio.timeout(seconds):
-            while chunk := await lines.take():
-                await write(response, chunk)
-    except TimeoutError:
-        pass
+        while chunk := await lines.take():
+            await write(response, chunk)
     finally:
         gathering.cancel()
         await asyncio.gather(gathering, return_exceptions=True)

@@ -43,6 +43,7 @@ class Call:
     body: object
     content_type: str
     dry_run: bool
+    repeated: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
 
 
@@ -52,7 +53,15 @@ def call(target: Target, request: Request) -> Call:
     apply = request.content_type == PATCH_TYPES["apply"]
     # The options of a deletion may be in its body: see `deletion`.
     dry_run = method != "DELETE" and options.writing(params, method, apply=apply)
-    return Call(target, request.user, params, request.body, request.content_type, dry_run)
+    return Call(
+        target,
+        request.user,
+        params,
+        request.body,
+        request.content_type,
+        dry_run,
+        repeated=request.repeated,
+    )
 
 
 class Paths:

@@ -31,7 +31,9 @@ def table(
     all but the first event of a watch do.  Raises ApiError for an unknown `include`.
     """
     if include not in get_args(Include):
-        raise status_error(400, "BadRequest", f'unrecognized includeObject value: "{include}"')
+        wrong = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', "
+        message = f"Unable to convert to Table as requested: {wrong}or empty"
+        raise status_error(400, "BadRequest", message)
     items, kind = _items(body)
     group = body["apiVersion"].rpartition("/")[0]
     printer = PRINTERS.get((group, kind), DEFAULT)
