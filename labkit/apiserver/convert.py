@@ -26,6 +26,8 @@ _ANNOTATIONS = (_METRICS, _BEHAVIOR, _CONDITIONS, _CURRENT)
 
 def served(row: Registration, item: Encoded) -> Encoded:
     """A stored object as `row` serves it; the very same one where that is how it is kept."""
+    if row.custom:
+        return row.custom.served(item)
     if row.resource == row.storage:
         return item
     return encode(_FUNCTIONS[row.resource.name, row.resource.version][1](item.obj))
@@ -33,11 +35,14 @@ def served(row: Registration, item: Encoded) -> Encoded:
 
 def converter(row: Registration) -> Callable[[Encoded], Encoded] | None:
     """`served` for one row, None where nothing is to be done."""
-    return None if row.resource == row.storage else lambda item: served(row, item)
+    same = row.resource == row.storage and not row.custom
+    return None if same else lambda item: served(row, item)
 
 
 def stored(row: Registration, obj: dict) -> dict:
     """A served object (given away by the caller) as it is kept."""
+    if row.custom:
+        return row.custom.stored(obj)
     if row.resource == row.storage:
         return obj
     return _FUNCTIONS[row.resource.name, row.resource.version][0](obj)

@@ -118,6 +118,9 @@ def _outcome(old: Mapping, wanted: Mapping, target: Target, now: float) -> _Outc
     policy = target.row.strategy.dependents
     if target.row.strategy.graceful:
         return _graceful(old, wanted, policy, now)
+    cleanup, present = target.row.strategy.cleanup, old["metadata"].get("finalizers") or []
+    if cleanup and cleanup not in present and "deletionTimestamp" not in old["metadata"]:
+        old = _with_finalizers(old, [*present, cleanup])
     return _at_once(old, wanted, policy, now)
 
 

@@ -84,7 +84,7 @@ def validate(obj: Mapping, strategy: Strategy, namespaced: bool) -> list[FieldEr
     errors += validate_labels(meta.get("labels"), "metadata.labels")
     errors += _validate_annotations(meta.get("annotations"))
     errors += _validate_owners(meta.get("ownerReferences") or ())
-    return errors + _validate_finalizers(meta.get("finalizers") or ())
+    return errors + _validate_finalizers(meta.get("finalizers") or (), strategy)
 
 
 def _validate_name(meta: Mapping, strategy: Strategy) -> list[FieldError]:
@@ -142,7 +142,7 @@ def _validate_owners(owners: Sequence[Mapping]) -> list[FieldError]:
     return errors
 
 
-def _validate_finalizers(finalizers: Sequence[str]) -> list[FieldError]:
+def _validate_finalizers(finalizers: Sequence[str], strategy: Strategy) -> list[FieldError]:
     path, errors = "metadata.finalizers", []
     for finalizer in finalizers:
         if wrong := names.qualified_name(finalizer):
@@ -151,7 +151,8 @@ def _validate_finalizers(finalizers: Sequence[str]) -> list[FieldError]:
         why = "finalizer orphan and foregroundDeletion cannot be both set"
         errors.append(fields.invalid(path, finalizers, why))
     for index, finalizer in enumerate(finalizers):
-        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        bare = "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS
+        if bare and not strategy.any_finalizer:
             why = "name is neither a standard finalizer name nor is it fully qualified"
             errors.append(fields.invalid(f"{path}[{index}]", finalizer, why))
     return errors

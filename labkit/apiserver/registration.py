@@ -7,9 +7,14 @@ CategoriesProvider, SingularNameProvider).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labkit.apiserver.strategy import Strategy
+from labkit.kube import schema
 from labkit.kube.resources import Resource
+
+if TYPE_CHECKING:
+    from labkit.apiserver.custom.kind import CustomKind
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Registration:
 
     `definition` names the kind in Kubernetes' schema.  `storage` is the resource under which
     objects are kept: another version or group of the same thing is converted on the way.
-    What is `ephemeral` is created to be answered, and not kept: reviews.
+    What is `ephemeral` is created to be answered, and not kept: reviews.  `custom` is what a
+    CustomResourceDefinition says of the kind, None for Kubernetes' own.
     """
 
     resource: Resource
@@ -30,16 +36,24 @@ class Registration:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     ephemeral: bool = False
+    custom: CustomKind | None = None
+
+    @property
+    def type(self) -> schema.Type:
+        """The kind's type: what patches need to know of its fields."""
+        return self.custom.type if self.custom else schema.type_of(self.definition)
 
 
-_AGGREGATOR = "io.k8s.kube-aggregator.pkg.apis.apiregistration"
+_PACKAGES = {
+    "apiregistration.k8s.io": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
+    "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
+}
 
 
 def _definition(resource: Resource) -> str:
-    if resource.group == "apiregistration.k8s.io":
-        package = _AGGREGATOR
-    else:
-        package = f"io.k8s.api.{resource.group.partition('.')[0] or 'core'}"
+    package = _PACKAGES.get(
+        resource.group, f"io.k8s.api.{resource.group.partition('.')[0] or 'core'}"
+    )
     return f"{package}.{resource.version}.{resource.kind}"
 
 

@@ -87,7 +87,7 @@ def _fields(row: Registration, text: str) -> tuple[selectors.FieldRequirement, .
 
 
 def _unknown_label(row: Registration, path: str) -> str:
-    if row.strategy.fields:
+    if row.strategy.fields or row.custom:
         return f"field label not supported: {path}"
     return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 

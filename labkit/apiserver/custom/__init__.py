@@ -1,0 +1,16 @@
+"""Custom resources: kinds that a CustomResourceDefinition adds while the server runs.
+
+In reading order:
+
+- `structural`: what a schema does to an object: pruning, defaulting, no nulls;
+- `values`, `formats`, `listtype`: what a schema says against an object, in upstream's words;
+- `definition`, `definition_schema`: whether a CustomResourceDefinition itself is right;
+- `kind`: one served version of a definition: a row of the registry with all its behaviour;
+- `columns`, `jsonpath`: additionalPrinterColumns as Tables;
+- `published`: a schema as OpenAPI;
+- `names`, `serving`: the controllers of upstream's apiextensions-apiserver, which accept names,
+  establish definitions and clean up behind deleted ones.
+
+Source: k8s.io/apiextensions-apiserver.  Left out: conversion webhooks (conversion `None` alone is
+served), several API servers.
+"""
