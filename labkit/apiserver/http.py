@@ -28,7 +28,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from labkit.apiserver import answers, auth, connect, negotiation, statuses, streams
+from labkit.apiserver import answers, auth, bodies, connect, statuses, streams
 from labkit.apiserver.audit import AuditLog, Trail
 from labkit.apiserver.connections import NOBODY, Connections
 from labkit.apiserver.gate import Gate
