@@ -57,7 +57,7 @@ class Certificates:
 
 
 @asynccontextmanager
-async def serving(certificates: Certificates, api=None):
+async def serving(certificates: Certificates, api=None, audit_log: Path | None = None):
     """(APIServer, HTTPServer), both running; `api` replaces the first."""
     clock = Clock()
     own = api is None
@@ -70,6 +70,7 @@ async def serving(certificates: Certificates, api=None):
         hosts=[("127.0.0.1", 0)],
         kubelet_client=certificates.client("kubelet-client"),
         clock=clock,
+        audit_log=audit_log,
     )
     await http.start()
     try:

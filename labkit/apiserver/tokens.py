@@ -21,11 +21,10 @@ from labkit.clock import Clock
 from labkit.kube import serviceaccounts, times
 from labkit.kube.jwt import Key
 from labkit.kube.resources import PODS, SECRETS, SERVICE_ACCOUNTS, Resource
+from labkit.kube.serviceaccounts import LEGACY, LEGACY_ISSUER
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
-LEGACY_ISSUER = "kubernetes/serviceaccount"
 _AUTHENTICATED = "system:authenticated"
-_LEGACY = "kubernetes.io/serviceaccount"
 _EXTRA = "authentication.kubernetes.io"
 _KEPT = 1024  # tokens whose signatures are known to be good
 _LEEWAY = 60  # seconds by which clocks may differ; deleted objects count that much longer
@@ -127,9 +126,9 @@ class Tokens:
 
     def _legacy_user(self, claims: Mapping, token: str) -> User:
         """Of a token that lives in a Secret for as long as the Secret does."""
-        namespace = claims[f"{_LEGACY}/namespace"]
-        name, uid = (claims[f"{_LEGACY}/service-account.{field}"] for field in ("name", "uid"))
-        secret = self._get(SECRETS, namespace, claims[f"{_LEGACY}/secret.name"])
+        namespace = claims[f"{LEGACY}/namespace"]
+        name, uid = (claims[f"{LEGACY}/service-account.{field}"] for field in ("name", "uid"))
+        secret = self._get(SECRETS, namespace, claims[f"{LEGACY}/secret.name"])
         if secret is None or self._is_gone(secret):
             raise _invalid("service account token has been invalidated")
         self._check_account(namespace, name, uid)

@@ -100,6 +100,7 @@ class EmbeddedCluster:
             service_cidr=own.service_cidr,
             advertise=(own.api_server, API_PORT),
             port_free=lambda port: addresses.is_free("127.0.0.1", port),
+            service_account_key=authority.signing_key("sa"),
         )
         await self._own(api)
         self._http = HTTPServer(
@@ -108,6 +109,7 @@ class EmbeddedCluster:
             hosts=[(own.api_server, API_PORT)],
             kubelet_client=authority.client_context("apiserver-kubelet-client"),
             clock=self.clock,
+            audit_log=self.directory.audit_log,
         )
         await self._own(self._http)
         return api
@@ -155,6 +157,7 @@ class EmbeddedCluster:
             ControllerManagerSettings(**chosen),
             pod_cidr=self.addresses.pod_cidr,
             root_ca=authority.certificate("ca").read_text(),
+            service_account_key=authority.signing_key("sa"),
         )
 
     def _kubelet(self, api: APIServer, authority: CertificateAuthority, index: int, dns_port: int):

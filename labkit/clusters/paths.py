@@ -5,6 +5,7 @@
         kubeconfig       admin credentials (0600)
         pki/             CA, certificates and keys (keys 0600)
         state.db         every object (SQLite), with backups beside it
+        audit.log        every request over the network (0600), and audit.log.1, the one before
         daemon.lock      locked while the daemon lives; holds its pid
         daemon.log       the daemon's log
         docker.sock      the container engine
@@ -80,6 +81,10 @@ class ClusterDir:
     @property
     def store(self) -> Path:
         return self.root / "state.db"
+
+    @property
+    def audit_log(self) -> Path:
+        return self.root / "audit.log"
 
     @property
     def lock(self) -> Path:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from labkit.kube import jwt
+
 _LIFETIME = timedelta(days=365)
 _CLOCK_SKEW = timedelta(minutes=5)
 _RENEW_BEFORE = timedelta(days=30)
@@ -50,6 +52,12 @@ class CertificateAuthority:
     def server(self, name: str, user: str, hosts: tuple[str, ...], *groups: str) -> None:
         """Make the certificate of a server that answers under `hosts` (names and addresses)."""
         self._issue(name, _subject(user, groups), ExtendedKeyUsageOID.SERVER_AUTH, hosts)
+
+    def signing_key(self, name: str) -> bytes:
+        """The private key (PEM) of what signs other things than certificates, made if missing."""
+        if not self.key(name).exists():
+            write_private(self.key(name), jwt.new_key())
+        return self.key(name).read_bytes()
 
     def server_context(self, name: str, *, clients: ssl.VerifyMode) -> ssl.SSLContext:
         """TLS for a server; `clients` says whether clients must show a certificate of this CA."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from labkit.client import Client, Controller
 from labkit.clock import Clock
+from labkit.controllers.clusterroleaggregation import ClusterRoleAggregation
 from labkit.controllers.deployment import DeploymentController
 from labkit.controllers.endpoints import EndpointsController
 from labkit.controllers.endpointslice import EndpointSliceController
@@ -28,8 +29,10 @@ from labkit.controllers.serviceaccount import (
     RootCACertificatePublisher,
     ServiceAccountController,
 )
+from labkit.controllers.serviceaccounttoken import TokensController
 from labkit.controllers.tainteviction import TaintEvictionController
 from labkit.kube import resources as known
+from labkit.kube.jwt import Key
 from labkit.kube.resources import Resource
 
 RESOURCES: tuple[Resource, ...] = (
@@ -47,6 +50,10 @@ RESOURCES: tuple[Resource, ...] = (
     known.EVENTS,
     known.NODES,
     known.NAMESPACES,
+    known.ROLES,
+    known.ROLE_BINDINGS,
+    known.CLUSTER_ROLES,
+    known.CLUSTER_ROLE_BINDINGS,
 )
 # What is never anybody's dependent or owner, but numerous: upstream ignores Events too.
 _UNCOLLECTED = (known.EVENTS, known.LEASES)
@@ -64,8 +71,8 @@ class ControllerManager:
     """Starts and stops all controllers; `stop` may be repeated.
 
     `pod_cidr(n)` is the range of addresses of the n-th node (from 1), `root_ca` the certificate of
-    the cluster's authority (PEM) for the ConfigMaps kube-root-ca.crt; without either, the
-    controller that needs it is not run.  `resources` is what namespaces are emptied of and the
+    the cluster's authority (PEM) for the ConfigMaps kube-root-ca.crt, `service_account_key` (PEM)
+    signs the tokens in Secrets; without one of these, the controller that needs it is not run.  `resources` is what namespaces are emptied of and the
     garbage collector watches.
     """
 
@@ -77,6 +84,7 @@ class ControllerManager:
         *,
         pod_cidr: Callable[[int], str] | None = None,
         root_ca: str = "",
+        service_account_key: bytes = b"",
         resources: Iterable[Resource] = RESOURCES,
     ) -> None:
         self.client, self.clock = client, clock
@@ -86,6 +94,10 @@ class ControllerManager:
             controller.name: controller
             for controller in self._make(pod_cidr, root_ca, tuple(resources))
         }
+        if service_account_key:
+            key = Key(service_account_key)
+            tokens = TokensController(client, clock, key, root_ca, self.informers)
+            self.controllers[tokens.name] = tokens
 
     def _make(
         self,
@@ -102,6 +114,7 @@ class ControllerManager:
         yield HorizontalPodAutoscalerController(client, clock, settings, shared)
         yield NamespaceController(client, clock, resources, shared)
         yield ServiceAccountController(client, clock, shared)
+        yield ClusterRoleAggregation(client, clock, shared)
         yield NodeLifecycleController(client, clock, settings, shared)
         yield TaintEvictionController(client, clock, shared)
         yield PodGCController(client, clock, settings.terminated_pod_gc_threshold, shared)
