@@ -24,7 +24,7 @@ from typing import NamedTuple
 import orjson
 
 from labkit.apiserver import statuses
-from labkit.apiserver.protobuf_fields import FIELDS
+from labkit.apiserver.protobuf_fields import FIELDS, INLINED
 from labkit.client.errors import ApiError, status_error
 from labkit.kube import schema as kube_schema
 from labkit.kube import times
@@ -32,12 +32,6 @@ from labkit.kube import times
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\0"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
-_GROUPS = {
-    "": "core",
-    "coordination.k8s.io": "coordination",
-    "discovery.k8s.io": "discovery",
-    "events.k8s.io": "events",
-}
 _ANY_GROUP = ("DeleteOptions",)
 
 Decoder = Callable[[bytes], object]
@@ -71,7 +65,7 @@ def decode(body: bytes) -> dict:
 
 def _definition(api_version: str, kind: str) -> str:
     group, _, version = api_version.rpartition("/")
-    name = f"io.k8s.api.{_GROUPS.get(group, group)}.{version}.{kind}"
+    name = f"io.k8s.api.{group.partition('.')[0] or 'core'}.{version}.{kind}"
     return f"{_META}.{kind}" if kind in _ANY_GROUP else name
 
 
@@ -174,6 +168,9 @@ _SPECIAL: Mapping[str, Decoder] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
     f"{_META}.Time": _time,
     f"{_META}.MicroTime": _micro_time,
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": lambda data: orjson.loads(
+        dict(_records(data)).get(1, b"null")
+    ),
     f"{_META}.FieldsV1": lambda data: orjson.loads(dict(_records(data)).get(1, b"{}")),
 }
 
@@ -189,7 +186,6 @@ def _plans() -> dict[str, dict[int, Field]]:
             if word != "-"
         }
         for name, words in FIELDS.items()
-        if "." in name
     }
 
 
@@ -197,7 +193,7 @@ def _field(word: str, properties: Mapping[str, Mapping]) -> Field:
     if word.startswith("*"):
         inlined = {
             number: _field(inner, properties)
-            for number, inner in enumerate(FIELDS[word[1:]].split(), start=1)
+            for number, inner in enumerate(INLINED[word[1:]].split(), start=1)
             if inner != "-" and inner.rstrip("?") in properties
         }
         return Field(word, lambda data: _inlined(word[1:], inlined, data), inlined=True)
@@ -229,6 +225,9 @@ def _decoder(schema: Mapping) -> Decoder | None:
     if reference := schema.get("$ref"):
         definition = reference.rpartition("/")[2]
         return _SPECIAL.get(definition) or (lambda data: _message(definition, data))
+    if _is(schema, "array"):  # in a map, whose values cannot repeat: a message of items
+        item = _decoder(schema["items"])
+        return lambda data: [item(content) for _, content in _records(data)]
     if not _is(schema, "string"):
         return None
     if schema.get("format") == "byte":

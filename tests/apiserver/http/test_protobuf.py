@@ -3,6 +3,8 @@
 import pytest
 
 from labkit.apiserver import protobuf
+from labkit.apiserver.protobuf_fields import FIELDS
+from labkit.apiserver.registry import REGISTRATIONS
 from labkit.client import ApiError
 
 
@@ -103,9 +105,27 @@ def test_times_quantities_and_negative_numbers():
     assert made["priority"] == -5
 
 
+def test_a_budget_of_zero_is_kept():
+    spec = field(3, field(1, 0) + field(2, 0) + field(3, ""))
+    made = protobuf.decode(body("policy/v1", "PodDisruptionBudget", METADATA + field(2, spec)))
+    assert made["spec"] == {"maxUnavailable": 0}
+
+
+def test_lists_in_maps_are_messages_of_items():
+    extra = field(5, field(1, "scopes") + field(2, field(1, "a") + field(1, "b")))
+    review = body("authorization.k8s.io/v1", "SubjectAccessReview", field(2, extra))
+    assert protobuf.decode(review)["spec"] == {"extra": {"scopes": ["a", "b"]}}
+
+
+def test_every_kind_that_clients_send_is_read():
+    # APIServices and definitions of custom resources have no typed client in kubectl.
+    rows = [row for row in REGISTRATIONS if row.definition.startswith("io.k8s.api.")]
+    assert [row.definition for row in rows if row.definition not in FIELDS] == []
+
+
 def test_what_is_not_known_is_refused_rather_than_lost():
-    with pytest.raises(ApiError, match="protobuf is not read here for field 39 of PodSpec") as info:
-        protobuf.decode(body("v1", "Pod", field(2, field(39, b""))))
+    with pytest.raises(ApiError, match="protobuf is not read here for field 99 of PodSpec") as info:
+        protobuf.decode(body("v1", "Pod", field(2, field(99, b""))))
     assert info.value.code == 415
     with pytest.raises(ApiError, match="not read here for Nonsense"):
         protobuf.decode(body("v1", "Nonsense", b""))
