@@ -1,23 +1,29 @@
-"""What a client of exec or attach holds: up to five channels over one WebSocket.
+"""What a client of exec or attach holds: up to five channels, over a WebSocket or SPDY.
 
-Each message begins with the number of its channel.  Version 4 ends a command by a Status on the
-error channel; version 5 can also end standard input, by a message `255, channel`; clients that name
-no version get an error as plain text.
+On a WebSocket each message begins with the number of its channel.  Version 4 ends a command by a
+Status on the error channel; version 5 can also end standard input, by a message `255, channel`;
+clients that name no version get an error as plain text.  With SPDY (kubectl before 1.30) each
+channel is a stream, whose header says which.
 
-Source: k8s.io/kubelet pkg/cri/streaming/remotecommand/websocket.go, k8s.io/apimachinery
-pkg/util/remotecommand, KEP-4006.  Left out: the base64 variants.
+Source: k8s.io/kubelet pkg/cri/streaming/remotecommand (websocket.go, httpstream.go),
+k8s.io/apimachinery pkg/util/remotecommand, KEP-4006.  Left out: the base64 variants, SPDY before
+version 4.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from aiohttp import WSMsgType, web
 
+from labkit.wire.bytequeue import ByteQueue
+from labkit.wire.spdy_session import Receive, Send, Session, Stream
+
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
+_NAMES = {STDOUT: "stdout", STDERR: "stderr", ERROR: "error"}
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 MAX_MESSAGE = 32 << 20
 """Bytes; what upstream's WebSockets take at once."""
@@ -58,45 +64,16 @@ class Client(Protocol):
         """How the command has ended.  Raises ConnectionError."""
 
 
-class Inbox:
-    """What a client has sent for standard input and is not yet taken: one message at a time."""
-
-    def __init__(self) -> None:
-        self._messages: asyncio.Queue[bytes] = asyncio.Queue(1)
-        self._sizes: asyncio.Queue[Size] = asyncio.Queue(1)
-        self._ended = False
-
-    async def put(self, data: bytes) -> None:
-        """Waits until there is room.  Empty messages say nothing, and so are left out."""
-        if data and not self._ended:
-            await self._messages.put(data)
-
-    async def end(self) -> None:
-        if not self._ended:
-            self._ended = True
-            await self._messages.put(b"")
-
-    async def get(self) -> bytes:
-        return await self._messages.get()
-
-    def resize(self, size: Size | None) -> None:
-        """Only the newest size counts."""
-        if size is not None:
-            if self._sizes.full():
-                self._sizes.get_nowait()
-            self._sizes.put_nowait(size)
-
-    async def size(self) -> Size:
-        return await self._sizes.get()
-
-
 class WebSocketClient:
-    """A `Client` over a WebSocket that has been accepted."""
+    """A `Client` over a WebSocket that has been accepted; `stdin`: whether it may send input."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, *, stdin: bool) -> None:
         self._socket, self._version = socket, socket.ws_protocol
-        self._inbox = Inbox()
-        self.stdin, self.size = self._inbox.get, self._inbox.size
+        self._input = ByteQueue()
+        self._sizes: asyncio.Queue[Size] = asyncio.Queue(1)
+        self.stdin, self.size = self._input.get, self._sizes.get
+        if not stdin:
+            self._input.end()
 
     async def serve(self) -> None:
         async for message in self._socket:
@@ -108,11 +85,13 @@ class WebSocketClient:
     async def _take(self, data: bytes) -> None:
         channel, rest = data[0] if data else ERROR, data[1:]
         if channel == STDIN:
-            await self._inbox.put(rest)
-        elif channel == RESIZE:
-            self._inbox.resize(size_of(rest))
+            await self._input.put(rest)
+        elif channel == RESIZE and (size := size_of(rest)):
+            if self._sizes.full():
+                self._sizes.get_nowait()  # only the newest counts
+            self._sizes.put_nowait(size)
         elif channel == CLOSE and self._version == V5 and rest == bytes([STDIN]):
-            await self._inbox.end()
+            self._input.end()
 
     async def send(self, channel: int, data: bytes) -> None:
         await self._socket.send_bytes(bytes([channel]) + data)
@@ -123,3 +102,41 @@ class WebSocketClient:
         elif status["status"] != "Success":
             await self.send(ERROR, status["message"].encode())
         await self._socket.close()
+
+
+class SpdyClient:
+    """A `Client` over SPDY; `wanted` are the types of the streams that it will open."""
+
+    def __init__(self, wanted: Iterable[str], receive: Receive, write: Send) -> None:
+        self._wanted = set(wanted)
+        self._streams: dict[str, Stream] = {}
+        self._complete = asyncio.Event()
+        self._session = Session(receive, write, self._accept)
+        self.serve = self._session.run
+
+    def _accept(self, stream: Stream) -> None:
+        self._streams.setdefault(stream.headers.get("streamtype", ""), stream)
+        if self._wanted <= self._streams.keys():
+            self._complete.set()
+
+    async def _stream(self, name: str) -> Stream:
+        await self._complete.wait()
+        return self._streams[name]
+
+    async def stdin(self) -> bytes:
+        return await (await self._stream("stdin")).read() if "stdin" in self._wanted else b""
+
+    async def size(self) -> Size:
+        stream = await self._stream("resize") if "resize" in self._wanted else None
+        while stream is not None and (data := await stream.read()):
+            if size := size_of(data.splitlines()[-1]):
+                return size
+        return await asyncio.Future()  # there will be none
+
+    async def send(self, channel: int, data: bytes) -> None:
+        await (await self._stream(_NAMES[channel])).write(data)
+
+    async def finish(self, status: Mapping) -> None:
+        await self.send(ERROR, json.dumps(status).encode())
+        for stream in self._streams.values():
+            await stream.close()

@@ -43,6 +43,14 @@ class Options:
     command: tuple[str, ...] = ()
 
     @property
+    def streams(self) -> list[str]:
+        """The streams that a client opens, by their names in SPDY."""
+        given = {"stdin": self.stdin, "stdout": self.stdout, "stderr": self.stderr}
+        return ["error", *(name for name, asked in given.items() if asked)] + (
+            ["resize"] if self.tty else []
+        )
+
+    @property
     def lowest(self) -> int:
         """The channel on which a client hears that it is connected."""
         return STDOUT if self.stdout else STDERR if self.stderr else ERROR
