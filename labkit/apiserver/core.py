@@ -64,7 +64,7 @@ class APIServer:
         self.parse = Paths(self.registry).parse
         self.state = State(store)
         self.allocator = Allocator(self.state, service_cidr, node_port_range, port_free)
-        self.writes = Writes(self.state, clock, self.allocator)
+        self.writes = Writes(self.state, clock, self.allocator, self.registry.find)
         self.authorizer = self.writes.authorizer
         self.tokens = Tokens(self.state, clock, jwt.Key(service_account_key or jwt.new_key()))
         self._reviews = Reviews(self.state, self.authorizer, self.tokens)
@@ -95,9 +95,9 @@ class APIServer:
             coroutine = bootstrap.ensure_api_service(self.writes, group, version, local=False)
             self._housekeeping.spawn(coroutine)
 
-    def transport(self, user: User) -> MemoryTransport:
-        """The way for a client in the same process."""
-        return MemoryTransport(self.handle, user)
+    def transport(self, user: User, user_agent: str = "") -> MemoryTransport:
+        """The way for a client in the same process, which owns fields as `user_agent`."""
+        return MemoryTransport(self.handle, user, user_agent)
 
     async def handle(self, request: Request) -> Result | Watch:
         """Answer one request.

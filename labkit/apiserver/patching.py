@@ -1,7 +1,8 @@
 """Patch requests: from a body and its media type to a function of objects.
 
-Source: k8s.io/apiserver endpoints/handlers (patch.go).  Left out: server-side apply
-(`application/apply-patch+yaml`), which is refused with 415 as an unknown media type.
+What is to be applied (`application/apply-patch+yaml`) is no function but a configuration.
+
+Source: k8s.io/apiserver endpoints/handlers (patch.go).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from labkit.apiserver.target import Call
 from labkit.client.errors import ApiError, status_error
 from labkit.client.transport import PATCH_TYPES
 from labkit.kube import patch
+from labkit.kube.resources import Resource
 from labkit.kube.schema import Type, type_of
 
 SCALE = "io.k8s.api.autoscaling.v1.Scale"
@@ -33,16 +35,34 @@ def understand(call: Call) -> Patch:
     elif call.content_type == PATCH_TYPES["merge"]:
         _demand(isinstance(body, dict), "{}", body)
         apply = lambda obj: patch.merge_patch(obj, body)  # noqa: E731
-    elif call.content_type == PATCH_TYPES["strategic"]:
+    elif call.content_type == PATCH_TYPES["strategic"] and not call.target.row.custom:
         _demand(isinstance(body, dict), "{}", body)
         apply = lambda obj: patch.strategic_merge(obj, body, type)  # noqa: E731
     else:
-        raise statuses.unsupported_media_type()
+        raise statuses.unsupported_media_type(_accepted(call))
     return lambda obj: _guarded(apply, obj, call)
 
 
+def configuration(call: Call, resource: Resource) -> dict:
+    """The body of an apply to an object of `resource`.  Raises ApiError 400."""
+    body = call.body
+    if not isinstance(body, dict):
+        raise statuses.bad_request("error decoding patch: the configuration is not an object")
+    group, _, version = str(body.get("apiVersion") or "").rpartition("/")
+    kind = body.get("kind") or ""
+    if (group, version, kind) != (resource.group, resource.version, resource.kind):
+        raise statuses.bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
+    return body
+
+
 def _type(call: Call) -> Type:
-    return type_of(SCALE if call.target.subresource == "scale" else call.target.row.definition)
+    return type_of(SCALE) if call.target.subresource == "scale" else call.target.row.type
+
+
+def _accepted(call: Call) -> list[str]:
+    """Custom resources have no Go type, hence no strategic merge."""
+    refused = ("strategic",) if call.target.row.custom else ()
+    return [media for name, media in PATCH_TYPES.items() if name not in refused]
 
 
 def _guarded(apply: Patch, obj: dict, call: Call) -> object:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from labkit.apiserver import fields, patching, statuses
+from labkit.apiserver import fields, patching, scale_fields, statuses, tracking
 from labkit.apiserver.request import Encoded, Result
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.watch import encode
@@ -57,21 +57,41 @@ async def put_scale(writes: Writes, call: Call) -> Result:
 
 async def patch_scale(writes: Writes, call: Call) -> Result:
     """Patch the Scale of an object.  Raises ApiError 400, 404, 409, 415, 422."""
+    if tracking.is_apply(call):
+        return await _apply_scale(writes, call)
     return await _set_scale(writes, call, patching.understand(call))
 
 
-async def _set_scale(writes: Writes, call: Call, patch) -> Result:
+async def _apply_scale(writes: Writes, call: Call) -> Result:
+    config = patching.configuration(call, _SCALES)
+
     def make(served: Encoded) -> dict:
-        scale = patch(scale_of(served.obj))
-        replicas = _replicas(scale, call.target.name)
-        obj = orjson.loads(served.json)
-        obj["spec"]["replicas"] = replicas
-        version = (scale.get("metadata") or {}).get("resourceVersion")
-        obj["metadata"]["resourceVersion"] = version or obj["metadata"]["resourceVersion"]
+        scale, now = scale_of(served.obj), writes.clock.timestamp()
+        scale, owners = scale_fields.applied(call, served.obj, scale, config, now)
+        obj = _scaled(served, scale, call.target.name)
+        obj["metadata"]["managedFields"] = owners
         return obj
 
     result = await writes.change(call, make)
     return Result(result.code, encode(scale_of(result.body.obj)), result.warnings)
+
+
+async def _set_scale(writes: Writes, call: Call, patch) -> Result:
+    def make(served: Encoded) -> dict:
+        return _scaled(served, patch(scale_of(served.obj)), call.target.name)
+
+    result = await writes.change(call, make)
+    return Result(result.code, encode(scale_of(result.body.obj)), result.warnings)
+
+
+def _scaled(served: Encoded, scale: object, name: str) -> dict:
+    """The object with the replicas of a Scale."""
+    replicas = _replicas(scale, name)
+    obj = orjson.loads(served.json)
+    obj["spec"]["replicas"] = replicas
+    version = (scale.get("metadata") or {}).get("resourceVersion")
+    obj["metadata"]["resourceVersion"] = version or obj["metadata"]["resourceVersion"]
+    return obj
 
 
 def _replicas(scale: object, name: str) -> int:

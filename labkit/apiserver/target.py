@@ -43,6 +43,7 @@ class Call:
     body: object
     content_type: str
     dry_run: bool
+    user_agent: str = ""
     repeated: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
 
@@ -60,7 +61,8 @@ def call(target: Target, request: Request) -> Call:
         request.body,
         request.content_type,
         dry_run,
-        repeated=request.repeated,
+        request.user_agent,
+        request.repeated,
     )
 
 

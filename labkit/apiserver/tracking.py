@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from labkit.apiserver import apply, convert, managed_fields
+from labkit.apiserver import apply, convert, managed_fields, options
 from labkit.apiserver.managed_fields import APPLY, UPDATE, Kind, Manager
 from labkit.apiserver.registration import Registration
 from labkit.apiserver.request import Encoded
@@ -130,16 +130,17 @@ def applied(
     call: Call, find: Find, live: Mapping | None, config: Mapping, now: str
 ) -> apply.Applied:
     """What an apply makes of the object as it is served.  Raises ApiError 400, 409."""
-    force = call.params.get("force", "false")
+    kind = kind_of(call.target.row, call.target.subresource, find)
+    return applied_to(kind, call, live, config, manager_of(call, APPLY), now)
+
+
+def applied_to(
+    kind: Kind, call: Call, live: Mapping | None, config: Mapping, manager: Manager, now: str
+) -> apply.Applied:
+    """The same for an object of another kind than the request's resource."""
+    force = options.truth(call.params.get("force", "false"))
     try:
-        return apply.apply(
-            kind_of(call.target.row, call.target.subresource, find),
-            live,
-            config,
-            manager_of(call, APPLY),
-            force=force != "0" and force.lower() != "false",
-            now=now,
-        )
+        return apply.apply(kind, live, config, manager, force=force, now=now)
     except apply.Conflicts as conflicts:
         raise conflicts.status() from None
 

@@ -19,10 +19,10 @@ Handle = Callable[[Request], Awaitable[Result | Watch]]
 
 
 class MemoryTransport:
-    """Carries the requests of one user to `handle`."""
+    """Carries the requests of one user to `handle`, in the name of one program."""
 
-    def __init__(self, handle: Handle, user: User) -> None:
-        self._handle, self._user = handle, user
+    def __init__(self, handle: Handle, user: User, user_agent: str = "") -> None:
+        self._handle, self._user, self._user_agent = handle, user, user_agent
 
     async def request(
         self,
@@ -36,7 +36,9 @@ class MemoryTransport:
         """The decoded answer.  Raises ApiError."""
         if body is not None:
             body = orjson.loads(orjson.dumps(body))
-        request = Request(method, path, self._user, params or {}, body, content_type)
+        request = Request(
+            method, path, self._user, params or {}, body, content_type, self._user_agent
+        )
         result = await self._handle(request)
         if method != "GET":
             # A write over a socket lets others run; a loop of writes must do so here too, or

@@ -5,7 +5,7 @@ never conflicts with another; only a resourceVersion that the caller sends can. 
 upstream's: decode, defaults, admission, preparation, validation, admission, storage.
 
 Source: k8s.io/apiserver registry/generic/registry (Store), registry/rest (BeforeCreate,
-BeforeUpdate).  Left out: admission webhooks, managed fields.
+BeforeUpdate).  Left out: admission webhooks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from labkit.apiserver import convert, decode, escalation, fields, meta, patching, statuses
+from labkit.apiserver import convert, decode, escalation, fields, meta, patching, statuses, tracking
 from labkit.apiserver.admission import CREATE, UPDATE, Admission, Attributes
 from labkit.apiserver.allocation import Allocator
 from labkit.apiserver.authorizer import Authorizer, creation
@@ -32,29 +32,36 @@ Make = Callable[[Encoded], dict]  # from the served form of what is, what shall 
 
 
 class Writes:
-    """Evaluates writes and commits them to `state`."""
+    """Evaluates writes and commits them to `state`; `find` knows what else is served."""
 
-    def __init__(self, state: State, clock: Clock, allocator: Allocator) -> None:
-        self.state, self.clock, self.allocator = state, clock, allocator
+    def __init__(
+        self, state: State, clock: Clock, allocator: Allocator, find: tracking.Find
+    ) -> None:
+        self.state, self.clock, self.allocator, self.find = state, clock, allocator, find
         self.admission = Admission(state, clock)
         self.authorizer = Authorizer(state)
 
     async def create(self, call: Call) -> Result:
         """A new object: 201.  Raises ApiError 400, 403, 404 (namespace), 409, 422."""
-        target, row = call.target, call.target.row
         obj = decode.body(call)
-        _match_path(obj, target)
+        _match_path(obj, call.target)
+        return await self._create(call, obj)
+
+    async def _create(self, call: Call, obj: dict) -> Result:
+        row, now = call.target.row, self.clock.timestamp()
         if obj["metadata"].get("resourceVersion") not in (None, "", "0"):
             raise statuses.bad_request("resourceVersion should not be set on objects to be created")
         wants_name = not obj["metadata"].get("name") and obj["metadata"].get("generateName")
-        obj = convert.stored(row, obj)
-        meta.begin(obj, row.strategy, self.clock.timestamp())
+        obj, owners = convert.stored(row, obj), obj["metadata"].get("managedFields")
+        meta.begin(obj, row.strategy, now)
         _start_status(obj, row)
         row.strategy.default(obj)
+        tracking.created(call, self.find, obj, owners, now)
         attributes = Attributes(self.state, row, CREATE, obj, dry_run=call.dry_run)
         self.admission.mutate(attributes)
         with self.allocator.reserve(row, obj, None):
             row.strategy.prepare(obj, None)
+            call.warnings.extend(row.strategy.warn(obj, None))
             _refuse(row, obj, self._wrong(row, obj))
             escalation.refuse(self.authorizer, call.user, row.resource, obj, None)
             await self.admission.validate(attributes)
@@ -87,10 +94,12 @@ class Writes:
             if key not in self.state.of(row.storage).items:
                 self.authorizer.demand(call.user, creation(row.resource, call.target.namespace))
                 return await self.create(call)
-        return await self.change(call, lambda _: body)
+        return await self.change(call, lambda _: {**body, "metadata": dict(body["metadata"])})
 
     async def patch(self, call: Call) -> Result:
         """Patch an object.  Raises ApiError 400, 404, 409, 415, 422."""
+        if tracking.is_apply(call):
+            return await self._apply(call)
         patch = patching.understand(call)
 
         def make(served: Encoded) -> dict:
@@ -102,6 +111,30 @@ class Writes:
 
         return await self.change(call, make)
 
+    async def _apply(self, call: Call) -> Result:
+        """Merge a configuration into an object, or make it: 200 or 201.  Raises as `patch`."""
+        target, row = call.target, call.target.row
+        config = patching.configuration(call, row.resource)
+
+        def make(served: Encoded | None) -> dict:
+            live = served.obj if served else None
+            found = tracking.applied(call, self.find, live, config, self.clock.timestamp())
+            obj = decode.patched(call, orjson.loads(orjson.dumps(found.obj)))
+            _match_path(obj, target)
+            _match_name(obj, target)
+            obj["metadata"]["managedFields"] = found.entries
+            return obj
+
+        await self.state.settled(row.storage, target.key)
+        if target.subresource or target.key in self.state.of(row.storage).items:
+            return await self.change(call, make)
+        obj = make(None)
+        if obj["metadata"].get("uid"):
+            why = f"uid mismatch: the provided object specified uid {obj['metadata']['uid']}, "
+            why += "and no existing object was found"
+            raise statuses.conflict(row.resource, target.name, why)
+        return await self._create(call, obj)
+
     async def change(self, call: Call, make: Make) -> Result:
         """Replace an object by `make(object)`, evaluated at one instant."""
         target, row = call.target, call.target.row
@@ -109,20 +142,26 @@ class Writes:
         existing = self.existing(target)
         obj = make(convert.served(row, existing))
         _check_preconditions(obj, existing.obj, target)
-        obj = convert.stored(row, obj)
+        obj, owners = convert.stored(row, obj), obj["metadata"].get("managedFields")
+        now = self.clock.timestamp()
         if target.subresource == "status":
             obj = _with_status(existing.obj, obj)
             row.strategy.default_status(obj)
+            tracking.updated(call, self.find, existing.obj, obj, owners, now)
+            _refuse(row, obj, row.strategy.validate_status(obj, existing.obj))
             return await self.replace(call, existing, obj)
         meta.carry_over(obj, existing.obj)
         if "status" in row.subresources:
             _keep_status(obj, existing.obj)
         row.strategy.default(obj)
+        tracking.updated(call, self.find, existing.obj, obj, owners, now)
         attributes = Attributes(self.state, row, UPDATE, obj, existing.obj, call.dry_run)
         self.admission.mutate(attributes)
         with self.allocator.reserve(row, obj, existing.obj):
             row.strategy.prepare(obj, existing.obj)
+            call.warnings.extend(row.strategy.warn(obj, existing.obj))
             meta.bump_generation(obj, existing.obj, row.strategy)
+            tracking.keep_times(obj, existing.obj)
             if obj == existing.obj:
                 return Result(200, convert.served(row, existing), tuple(call.warnings))
             errors = meta.validate_update(obj, existing.obj)
@@ -151,6 +190,7 @@ class Writes:
         return item
 
     async def _store(self, call: Call, key: str, obj: dict, *, deleted: bool = False) -> Encoded:
+        call.target.row.strategy.canonicalize(obj)
         if call.dry_run:
             return Encoded(obj, orjson.dumps(obj))
         return await self.state.commit(call.target.row.storage, key, obj, deleted=deleted)

@@ -210,12 +210,6 @@ async def test_patches_of_many_at_once_all_take_effect(client):
     assert len(found["data"]) == 50
 
 
-async def test_server_side_apply_is_refused_clearly(client):
-    with pytest.raises(ApiError) as caught:
-        await client.patch(CONFIG_MAPS, "a", {}, "default", kind="apply", field_manager="me")
-    assert (caught.value.code, caught.value.reason) == (415, "UnsupportedMediaType")
-
-
 async def test_a_strategic_patch_knows_the_kinds_merge_keys(client):
     obj = deployment()
     obj["spec"]["template"]["spec"]["containers"].append({"name": "side", "image": "side:1"})
