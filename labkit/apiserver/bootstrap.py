@@ -19,7 +19,8 @@ from labkit.client.errors import ApiError
 from labkit.kube import resources
 from labkit.kube.resources import Resource
 
-_SYSTEM = User("system:apiserver", ("system:masters",))
+SYSTEM = User("system:apiserver", ("system:masters",))
+_PRIORITY = (17800, 15)  # of a group and of its versions; the larger is shown first
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -59,7 +60,27 @@ async def _reconcile(writes: Writes, resource: Resource, wanted: dict) -> None:
         await writes.update(replace(call, body=copy.deepcopy(found)))
 
 
-async def ensure_api_service(writes: Writes, group: str, version: str, *, local: bool) -> None:
+async def sync_api_services(
+    writes: Writes, group: str, versions: set[str], priority: tuple[int, int]
+) -> None:
+    """Exactly one local APIService for each of a group's versions."""
+    for version in sorted(versions):
+        await ensure_api_service(writes, group, version, local=True, priority=priority)
+    for name, item in list(writes.state.of(resources.API_SERVICES).items.items()):
+        spec = item.obj["spec"]
+        if spec.get("group") == group and spec["version"] not in versions and "service" not in spec:
+            call = _call(resources.API_SERVICES, {"metadata": {}}, name)
+            await deletion.delete(writes, replace(call, body=None))
+
+
+async def ensure_api_service(
+    writes: Writes,
+    group: str,
+    version: str,
+    *,
+    local: bool,
+    priority: tuple[int, int] = _PRIORITY,
+) -> None:
     """The APIService that says who answers for a group's version."""
     now = writes.clock.timestamp()
     condition = {
@@ -70,7 +91,8 @@ async def ensure_api_service(writes: Writes, group: str, version: str, *, local:
         "message": "Local APIServices are always available" if local else "all checks passed",
     }
     service = {"namespace": "kube-system", "name": group.split(".")[0] + "-server", "port": 443}
-    spec: dict = {"version": version, "groupPriorityMinimum": 17800, "versionPriority": 15}
+    minimum, own = priority
+    spec: dict = {"version": version, "groupPriorityMinimum": minimum, "versionPriority": own}
     spec |= ({"group": group} if group else {}) | ({} if local else {"service": service})
     obj = {
         "metadata": {"name": f"{version}.{group}"},
@@ -113,7 +135,7 @@ def _call(resource: Resource, obj: dict, name: str = "") -> Call:
     row = registry.find(resource.group, resource.version, resource.plural)
     target = Target(row, obj["metadata"].get("namespace", ""), name)
     body = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
-    return Call(target, _SYSTEM, {}, body, "application/json", False)
+    return Call(target, SYSTEM, {}, body, "application/json", False, "kube-apiserver")
 
 
 async def _create(writes: Writes, resource: Resource, obj: dict) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from labkit.apiserver import bootstrap, deletion, options, reads, statuses, subresources, target
 from labkit.apiserver.allocation import Allocator
+from labkit.apiserver.custom.serving import CustomResources
 from labkit.apiserver.eviction import evict
 from labkit.apiserver.housekeeping import Housekeeping
 from labkit.apiserver.registry import Registry
@@ -71,6 +72,7 @@ class APIServer:
         self.aggregated: dict[tuple[str, str], AggregatedHandler] = {}
         self.advertise = advertise
         self._housekeeping = Housekeeping(self.state, clock)
+        self._custom = CustomResources(self.registry, self.writes, self._housekeeping.spawn)
         self._started = False
 
     async def start(self) -> None:
@@ -79,6 +81,7 @@ class APIServer:
         await bootstrap.ensure(self.writes, self.allocator.first, self.advertise)
         for group, version in self.aggregated:
             await bootstrap.ensure_api_service(self.writes, group, version, local=False)
+        self._custom.start()
         self._started = True
         self._housekeeping.start()
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from labkit.apiserver.groups import (
+    apiextensions,
     apiregistration,
     apps,
     authentication,
@@ -36,6 +37,7 @@ from labkit.apiserver.registration import Registration
 _GROUPS = (
     core,
     apiregistration,
+    apiextensions,
     apps,
     events,
     authentication,

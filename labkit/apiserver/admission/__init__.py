@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from labkit.apiserver.admission import (
+    custom_resources,
     default_toleration_seconds,
     limit_ranger,
     namespace_lifecycle,
@@ -30,6 +31,7 @@ Plugin = Callable[[Attributes], None]
 
 MUTATING: dict[str, tuple[Plugin, ...]] = {
     CREATE: (
+        custom_resources.admit,
         namespace_lifecycle.admit,
         limit_ranger.admit,
         service_account.admit,

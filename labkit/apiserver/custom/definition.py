@@ -14,6 +14,7 @@ from labkit.apiserver.custom import definition_schema, definition_versions
 from labkit.apiserver.fields import FieldError
 from labkit.kube import conditions
 
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 APPROVED = "api-approved.kubernetes.io"
 _SCOPES = ("Cluster", "Namespaced")
 _REVIEWS = ("v1", "v1beta1")
@@ -45,13 +46,17 @@ def prepare(obj: dict, old: Mapping | None) -> None:
                 stored.append(version.get("name"))
             break
     if old is None:
-        accepted = {"plural": "", "kind": ""}
-        status = {"conditions": None, "acceptedNames": accepted}
+        status = {"acceptedNames": {"plural": "", "kind": ""}}
     obj["status"] = {**status, "storedVersions": stored}
 
 
-def warnings(obj: Mapping) -> list[str]:
-    """What an author of a definition should know."""
+def warn(obj: Mapping, old: Mapping | None) -> list[str]:
+    """What an author of a definition should know, and has not been told before."""
+    before = _warnings(old) if old is not None else ()
+    return [warning for warning in _warnings(obj) if warning not in before]
+
+
+def _warnings(obj: Mapping) -> list[str]:
     found: dict[str, None] = {}
     for version in (obj.get("spec") or {}).get("versions") or ():
         schema = (version.get("schema") or {}).get("openAPIV3Schema")
@@ -78,12 +83,7 @@ def validate(obj: Mapping) -> list[FieldError]:
         why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in "
         why += "spec.versions[*].schema instead"
         errors.append(fields.invalid("spec.preserveUnknownFields", True, why))
-    return errors
-
-
-def validate_create(obj: Mapping) -> list[FieldError]:
-    """What is wrong with a new definition: all that, and groups of Kubernetes need approval."""
-    return [*validate(obj), *_approval(obj, None)]
+    return [*errors, *_approval(obj)]
 
 
 def validate_update(obj: Mapping, old: Mapping) -> list[FieldError]:
@@ -97,7 +97,7 @@ def validate_update(obj: Mapping, old: Mapping) -> list[FieldError]:
     errors += _unchanged(spec.get("group"), before.get("group"), "spec.group")
     plurals = [(one.get("names") or {}).get("plural") for one in (spec, before)]
     errors += _unchanged(*plurals, "spec.names.plural")
-    return [*errors, *_approval(obj, old)]
+    return errors
 
 
 def validate_status(obj: Mapping) -> list[FieldError]:
@@ -198,18 +198,14 @@ def _stored_versions(obj: Mapping) -> Iterator[FieldError]:
             yield fields.invalid(f"{path}[{index}]", name, why)
 
 
-def _approval(obj: Mapping, old: Mapping | None) -> Iterator[FieldError]:
+def _approval(obj: Mapping) -> Iterator[FieldError]:
     """Groups under k8s.io and kubernetes.io are the community's."""
     group = "." + ((obj.get("spec") or {}).get("group") or "")
     if not group.endswith((".k8s.io", ".kubernetes.io")):
         return
     said = (obj["metadata"].get("annotations") or {}).get(APPROVED, "")
-    if old is not None and said == (old["metadata"].get("annotations") or {}).get(APPROVED, ""):
-        return
-    path, more = (
-        f"metadata.annotations[{APPROVED}]",
-        ("see https://github.com/kubernetes/enhancements/pull/1111"),
-    )
+    path = f"metadata.annotations[{APPROVED}]"
+    more = "see https://github.com/kubernetes/enhancements/pull/1111"
     if not said:
         why = f'protected groups must have approval annotation "{APPROVED}", {more}'
         yield fields.required(path, why)
