@@ -22,6 +22,7 @@ import pytest
 
 from labkit.clusters import manage
 from tests.conftest import take_down
+from tests.kubectl.conftest import Kubectl
 
 MERGE, JSON_PATCH, STRATEGIC, APPLY = (
     f"application/{kind}"
@@ -177,6 +178,14 @@ def ns(wire: Wire) -> Iterator[str]:
     until(lambda: wire.get(accounts).status_code == 200, what="the default ServiceAccount")
     yield f"/api/v1/namespaces/{name}"
     wire.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def k(kubectl: str, kubeconfig: Path, ns: str, tmp_path: Path) -> Kubectl:
+    """kubectl in the same namespace."""
+    # A home of its own: kubectl keeps discovery on disk, by the server's address.
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path)}
+    return Kubectl(kubectl, environment, ns.rpartition("/")[2])
 
 
 @pytest.fixture
