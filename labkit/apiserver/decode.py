@@ -65,6 +65,8 @@ def patched(call: Call, obj: object, patch_errors: Sequence[str] = ()) -> dict:
 
 def typed(call: Call, obj: dict) -> tuple[dict, list[str]]:
     """The object without nulls and unknown fields, and the latter.  Raises DecodeError."""
+    if custom := call.target.row.custom:
+        return custom.decode(obj)
     definition = call.target.row.definition
     unknown: list[str] = []
     if not schema.accepts(definition, obj):
