@@ -32,11 +32,13 @@ async def evict(writes: Writes, call: Call) -> Result:
     """Evict a Pod: 201.  Raises ApiError 400, 404, 409, 429, 500 (several budgets)."""
     call = _deletion(call)
     pinned = "resourceVersion" in (call.body.get("preconditions") or {})
-    while _disturbs_nobody(pod := await _present(writes, call)):
+    pod = await _present(writes, call)
+    while _disturbs_nobody(pod):
         try:
             return await _delete(writes, call, None if _has_ended(pod) else pod)
         except ApiError as error:
-            if pinned or not error.conflict:
+            before, pod = pod, await _present(writes, call)
+            if pinned or not error.conflict or pod is before:
                 raise
     budget = _budget(writes, pod)
     if budget is None:

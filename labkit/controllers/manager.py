@@ -14,6 +14,7 @@ from labkit.client import Client, Controller
 from labkit.clock import Clock
 from labkit.controllers.clusterroleaggregation import ClusterRoleAggregation
 from labkit.controllers.deployment import DeploymentController
+from labkit.controllers.disruption import DisruptionController
 from labkit.controllers.endpoints import EndpointsController
 from labkit.controllers.endpointslice import EndpointSliceController
 from labkit.controllers.garbagecollector import GarbageCollector
@@ -25,6 +26,7 @@ from labkit.controllers.podautoscaler.controller import HorizontalPodAutoscalerC
 from labkit.controllers.podautoscaler.settings import HPAControllerConfiguration
 from labkit.controllers.podgc import PodGCController
 from labkit.controllers.replicaset import ReplicaSetController
+from labkit.controllers.resourcequota import ResourceQuotaController
 from labkit.controllers.serviceaccount import (
     RootCACertificatePublisher,
     ServiceAccountController,
@@ -119,6 +121,8 @@ class ControllerManager:
         yield TaintEvictionController(client, clock, shared)
         yield PodGCController(client, clock, settings.terminated_pod_gc_threshold, shared)
         yield GarbageCollector(client, clock, collected, shared)
+        yield DisruptionController(client, clock, shared)
+        yield ResourceQuotaController(client, clock, collected, shared)
         if pod_cidr:
             yield NodeIPAMController(client, clock, pod_cidr, shared)
         if root_ca:
