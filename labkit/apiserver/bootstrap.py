@@ -1,7 +1,7 @@
-"""What every cluster has from the start: namespaces, the Service `kubernetes`, roles, APIServices.
+"""What every cluster has from the start: namespaces, priorities, the Service `kubernetes`, roles.
 
 Source: k8s.io/kubernetes pkg/controlplane (systemnamespaces, kubernetesservice), pkg/registry/rbac
-(rest.PolicyData) and kube-aggregator (autoregister).
+(rest.PolicyData), pkg/registry/scheduling and kube-aggregator (autoregister).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from labkit.apiserver import default_roles, deletion, registry
 from labkit.apiserver.reconcile_roles import reconciled
 from labkit.apiserver.request import User
 from labkit.apiserver.target import Call, Target
+from labkit.apiserver.validate_policy import SYSTEM_PRIORITIES
 from labkit.apiserver.writes import Writes
 from labkit.client.errors import ApiError
 from labkit.kube import resources
@@ -22,12 +23,22 @@ from labkit.kube.resources import Resource
 SYSTEM = User("system:apiserver", ("system:masters",))
 _PRIORITY = (17800, 15)  # of a group and of its versions; the larger is shown first
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_PRIORITY_CLASSES = {
+    "system-node-critical": "Used for system critical pods that must not be moved from their "
+    "current node.",
+    "system-cluster-critical": "Used for system critical pods that must run in the cluster, but "
+    "can be moved to another node if necessary.",
+}
 
 
 async def ensure(writes: Writes, service_ip: str, advertise: tuple[str, int]) -> None:
     """Make what is missing and correct what may have moved; safe to repeat."""
     for name in _NAMESPACES:
         await _create(writes, resources.NAMESPACES, {"metadata": {"name": name}})
+    for name, description in _PRIORITY_CLASSES.items():
+        value = SYSTEM_PRIORITIES[name]
+        obj = {"metadata": {"name": name}, "value": value, "description": description}
+        await _create(writes, resources.PRIORITY_CLASSES, obj)
     address, port = advertise
     await _create(writes, resources.SERVICES, _service(service_ip, port))
     await _put(writes, resources.ENDPOINT_SLICES, _slice(address, port))

@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from labkit.apiserver.admission import (
+    claim_resize,
     custom_resources,
+    default_class,
     default_toleration_seconds,
     limit_ranger,
     namespace_lifecycle,
     priority,
+    runtime_class,
     service_account,
 )
 from labkit.apiserver.admission.attributes import CREATE, UPDATE, Attributes
@@ -37,12 +40,14 @@ MUTATING: dict[str, tuple[Plugin, ...]] = {
         service_account.admit,
         priority.admit,
         default_toleration_seconds.admit,
+        runtime_class.admit,
+        default_class.admit,
     ),
     UPDATE: (default_toleration_seconds.admit,),
 }
 VALIDATING: dict[str, tuple[Plugin, ...]] = {
-    CREATE: (limit_ranger.validate,),
-    UPDATE: (limit_ranger.validate,),
+    CREATE: (limit_ranger.validate, priority.validate),
+    UPDATE: (limit_ranger.validate, priority.validate, claim_resize.validate),
 }
 
 
