@@ -17,6 +17,7 @@ from aiohttp import web
 
 from labkit.apiserver import answers, logs, streams, tunnel
 from labkit.apiserver.kubelets import Kubelets, chosen_container, is_true
+from labkit.apiserver.proxying import Proxies, Proxy
 from labkit.client.errors import status_error
 
 _STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
@@ -32,8 +33,10 @@ class Connect(NamedTuple):
     subresource: str
 
 
-def parse(path: str) -> Connect | None:
+def parse(path: str) -> Connect | Proxy | None:
     """The connection that a path (with its escapes) asks for; None for all other requests."""
+    if "/proxy" in path:
+        return _parse_proxy(path)
     head, _, last = path.rpartition("/")
     if last not in _SUBRESOURCES:
         return None
@@ -43,11 +46,26 @@ def parse(path: str) -> Connect | None:
     return Connect(unquote(parts[4]), unquote(parts[6]), last)
 
 
+def _parse_proxy(path: str) -> Proxy | None:
+    parts = path.split("/")
+    if parts[1:4] == ["api", "v1", "nodes"] and parts[5:6] == ["proxy"]:
+        namespace, resource, at = "", "nodes", 6
+    elif parts[1:4] == ["api", "v1", "namespaces"] and parts[7:8] == ["proxy"]:
+        namespace, resource, at = parts[4], parts[5], 8
+    else:
+        return None
+    if resource not in ("pods", "services", "nodes") or not (parts[at - 2] and all(parts[1:at])):
+        return None
+    prefix, rest = "/".join(parts[:at]), "/".join(parts[at:]) if len(parts) > at else None
+    return Proxy(resource, unquote(namespace), unquote(parts[at - 2]), prefix, rest)
+
+
 class Connects:
     """Answers such requests; `api` answers requests for objects."""
 
     def __init__(self, api, kubelet_client: ssl.SSLContext) -> None:
         self._kubelets = Kubelets(api, kubelet_client)
+        self._proxies = Proxies(self._kubelets)
         self._handlers = {
             "log": self._log,
             "exec": self._exec,
@@ -59,8 +77,10 @@ class Connects:
         """Close connections to kubelets and Pods.  Safe to repeat."""
         await self._kubelets.close()
 
-    async def answer(self, request: web.BaseRequest, wanted: Connect) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, wanted: Connect | Proxy) -> web.StreamResponse:
         """The whole connection.  Raises ApiError, as long as nothing has been answered."""
+        if isinstance(wanted, Proxy):
+            return await self._proxies.answer(request, wanted)
         if request.method not in _METHODS[wanted.subresource]:
             message = "the server does not allow this method on the requested resource"
             raise status_error(405, "MethodNotAllowed", message)

@@ -224,7 +224,7 @@ class HTTPServer:
         return response
 
     async def _connect(
-        self, request: web.BaseRequest, wanted: connect.Connect
+        self, request: web.BaseRequest, wanted: connect.Connect | connect.Proxy
     ) -> web.StreamResponse:
         with self._connections.streaming(request):
             try:

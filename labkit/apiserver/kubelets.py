@@ -29,9 +29,9 @@ class Kubelets:
         self._api, self.ssl = api, ssl_context
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, path: str) -> Mapping:
-        """An object of the API.  Raises ApiError 404."""
-        body = (await self._api.handle(Request("GET", path, ITSELF))).body
+    async def get(self, path: str, **params: str) -> Mapping:
+        """An object or a list of the API.  Raises ApiError 404."""
+        body = (await self._api.handle(Request("GET", path, ITSELF, params))).body
         return body.obj if isinstance(body, Encoded) else body
 
     async def pod(self, namespace: str, name: str) -> Mapping:

@@ -11,6 +11,7 @@ translates between the two protocols, for kubelets that know only one.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -32,16 +33,22 @@ _PASSED_ON = (
 
 
 async def tunnel(
-    request: web.BaseRequest, url: str, ssl_context: ssl.SSLContext
+    request: web.BaseRequest,
+    url: str,
+    ssl_context: ssl.SSLContext,
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Upgrade the connection to `url`'s server.  Raises ApiError where that refuses."""
+    """Upgrade the connection to `url`'s server, asking with `headers`, else with those of the
+    client's that an upgrade is about.  Raises ApiError where that is refused.
+    """
     if "upgrade" not in request.headers.get("Connection", "").lower():
         raise statuses.bad_request("Upgrade request required")
     parts = urlsplit(url)
-    # X-Stream-Protocol-Version may come several times.
-    headers = CIMultiDict(
-        (name, value) for name in _PASSED_ON for value in request.headers.getall(name, ())
-    )
+    if headers is None:
+        # X-Stream-Protocol-Version may come several times.
+        headers = CIMultiDict(
+            (name, value) for name in _PASSED_ON for value in request.headers.getall(name, ())
+        )
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     try:
         async with upgrade(

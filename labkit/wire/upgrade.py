@@ -60,7 +60,9 @@ async def upgrade(
     """
     reader, writer = await _connect(url, ssl_context)
     try:
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {urlsplit(url).netloc or 'localhost'}"]
+        lines = [f"{method} {target} HTTP/1.1"]
+        if "Host" not in headers:
+            lines.append(f"Host: {urlsplit(url).netloc or 'localhost'}")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method == "POST":
             lines.append(f"Content-Length: {len(body)}")
