@@ -9,13 +9,17 @@ Source: Kubernetes API concepts, "API discovery"; k8s.io/apiserver pkg/endpoints
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from labkit.apiserver import statuses
+from labkit.apiserver.custom import versions
 from labkit.apiserver.negotiation import not_acceptable, parse_media_type
 from labkit.apiserver.registration import Registration
 from labkit.client.transport import JSON
+from labkit.kube.resources import Resource
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _READ_WRITE = ["get", "patch", "update"]
@@ -68,12 +72,23 @@ class Served(NamedTuple):
 
 
 def served(rows: Iterable[Registration]) -> list[Served]:
-    """The rows by group and version, in the order of their first rows."""
-    found: dict[tuple[str, str], list[dict]] = {}
+    """The rows by group and version: Kubernetes' own in their order, then custom ones by name."""
+    own: dict[tuple[str, str], list[dict]] = {}
+    custom: dict[tuple[str, str], list[dict]] = {}
     for row in rows:
+        found = custom if row.custom else own
         resources = found.setdefault((row.resource.group, row.resource.version), [])
         resources += _resources(row)
-    return [Served(*key, resources) for key, resources in found.items()]
+    in_order = sorted(custom, key=lambda key: versions.priority(key[1]), reverse=True)
+    in_order.sort(key=lambda key: key[0])
+    return [
+        *(Served(*key, _sorted(resources)) for key, resources in own.items()),
+        *(Served(*key, _sorted(custom[key])) for key in in_order),
+    ]
+
+
+def _sorted(resources: list[dict]) -> list[dict]:
+    return sorted(resources, key=lambda entry: entry["name"])
 
 
 def _resources(row: Registration) -> Iterable[dict]:
@@ -83,12 +98,14 @@ def _resources(row: Registration) -> Iterable[dict]:
         "singularName": row.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": ["create"] if row.ephemeral else _FEWER_VERBS.get(resource.plural, _VERBS),
+        "verbs": _verbs(row),
     }
     if row.short_names:
         main["shortNames"] = list(row.short_names)
     if row.categories:
         main["categories"] = list(row.categories)
+    if not row.ephemeral:
+        main["storageVersionHash"] = _hash(row.storage)
     yield main
     for name in row.subresources:
         what = _SUBRESOURCES[name]
@@ -102,6 +119,20 @@ def _resources(row: Registration) -> Iterable[dict]:
         if what.kind:
             entry["group"], entry["version"] = what.kind[:2]
         yield entry
+
+
+def _verbs(row: Registration) -> list[str]:
+    if row.ephemeral:
+        return ["create"]
+    if row.custom and row.custom.terminating:
+        return ["delete", "deletecollection", "get", "list", "watch"]
+    return _FEWER_VERBS.get(row.resource.plural, _VERBS)
+
+
+def _hash(storage: Resource) -> str:
+    """What changes when objects are stored as another version (discovery.StorageVersionHash)."""
+    text = f"{storage.group}/{storage.version}/{storage.kind}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
 def resource_list(one: Served) -> dict:

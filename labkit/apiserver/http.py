@@ -35,6 +35,7 @@ from labkit.apiserver.gate import Gate
 from labkit.apiserver.negotiation import Form
 from labkit.apiserver.pages import Pages
 from labkit.apiserver.request import Request, Result, User, Watch
+from labkit.apiserver.tables.format import Printer
 from labkit.apiserver.target import Target
 from labkit.client.errors import ApiError, status_error
 from labkit.client.transport import JSON
@@ -175,6 +176,8 @@ class HTTPServer:
         if method not in _METHODS:
             raise _method_not_allowed()
         form = answers.form(headers, params)
+        if form.kind == "Table":
+            form = form._replace(printer=self._printer(path))
         body, media, repeated = bodies.NOTHING
         if method in _VERBS_WITH_BODY and request.can_read_body:
             self.api.parse(path)  # where nothing is served, it does not matter what the body is
@@ -189,6 +192,15 @@ class HTTPServer:
         if isinstance(answer, Watch):
             return await self._stream_watch(request, answer, form, params)
         return await answers.response(answer, form, params, headers, self.clock.now())
+
+    def _printer(self, path: str) -> Printer | None:
+        """Who makes the Tables of a custom resource."""
+        try:
+            where = self.api.parse(path)
+        except ApiError:
+            return None  # an aggregated API's, or nobody's
+        custom = where.row.custom
+        return custom.printer if custom and where.subresource != "scale" else None
 
     def _admit(
         self, request: web.BaseRequest, trail: Trail, path: str, params: Mapping[str, str]

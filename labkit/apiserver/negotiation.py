@@ -18,6 +18,7 @@ import yaml
 
 from labkit.apiserver.request import Encoded
 from labkit.apiserver.tables import render
+from labkit.apiserver.tables.format import Printer
 from labkit.client.errors import ApiError, status_error
 from labkit.client.transport import JSON
 
@@ -29,12 +30,16 @@ _PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 
 
 class Form(NamedTuple):
-    """The form of an answer: a media type and, if `kind` is set, another representation."""
+    """The form of an answer: a media type and, if `kind` is set, another representation.
+
+    `printer` makes the Tables of a custom resource.
+    """
 
     media: str = JSON
     kind: str = ""
     version: str = ""
     pretty: bool = False
+    printer: Printer | None = None
 
 
 PLAIN = Form()
@@ -106,7 +111,14 @@ def transformed(
     if not form.kind or obj.get("kind") == "Status":
         return obj
     if form.kind == "Table":
-        return render.table(obj, now, include=include, version=form.version, headers=headers)
+        return render.table(
+            obj,
+            now,
+            include=include,
+            version=form.version,
+            headers=headers,
+            printer=form.printer,
+        )
     if render.is_list(obj) != form.kind.endswith("List"):
         listed = "a list" if render.is_list(obj) else "not a list"
         message = f"you requested {form.kind}, but the requested object is {listed} ({_go(obj)})"

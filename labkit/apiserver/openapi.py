@@ -1,9 +1,10 @@
 """The OpenAPI documents of this server, made from Kubernetes' own definitions.
 
 kubectl reads them to decide whether the server validates fields (`kubectl apply`), to print
-`kubectl explain`, and to find merge keys.  The schemas are those that `kubernetes-validate` ships;
-the paths are made from the registry.  Documents are built when first asked for and forgotten but
-for their bytes: the definitions take ten times the memory of the document.
+`kubectl explain`, and to find merge keys.  The schemas are those that `kubernetes-validate` ships,
+and of custom resources those of their definitions; the paths are made from the registry.  Documents
+are built when first asked for and forgotten but for their bytes: the definitions take ten times the
+memory of the document.
 
 Source: Kubernetes documentation, "OpenAPI"; k8s.io/kube-openapi.  Left out: the protobuf encoding
 of /openapi/v2, for which clients fall back to JSON or to /openapi/v3, and schemas of aggregated
@@ -13,10 +14,11 @@ APIs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
+from labkit.apiserver.custom import published
 from labkit.apiserver.discovery import Served
 from labkit.apiserver.registration import Registration
 from labkit.kube import schema as kube_schema
@@ -49,6 +51,15 @@ _LIST_PARAMETERS = {
 }
 
 
+def _known(rows: Iterable[Registration], *, v2: bool) -> dict[str, dict]:
+    """All schemas that the documents of these rows may refer to."""
+    known = definitions()
+    for row in rows:
+        if row.custom:
+            known |= published.schemas(row.custom, row.definition, v2=v2)
+    return known
+
+
 def definitions() -> dict[str, dict]:
     """All schemas of Kubernetes, in OpenAPI's words but for their references, fresh each time."""
     found = orjson.loads(kube_schema.path().read_bytes())["$defs"]
@@ -77,8 +88,11 @@ def _restore(schema: dict) -> None:
 
 def fingerprint(rows: Iterable[Registration]) -> str:
     """A text that changes when the documents made from `rows` do."""
-    identity = [(_TITLE, row.resource.path(), row.definition, row.subresources) for row in rows]
-    return hashlib.sha256(repr(identity).encode()).hexdigest().upper()
+    digest = hashlib.sha256(repr(_TITLE).encode())
+    for row in rows:
+        digest.update(repr((row.resource.path(), row.definition, row.subresources)).encode())
+        digest.update(orjson.dumps(row.custom.schema if row.custom else None))
+    return digest.hexdigest().upper()
 
 
 def index(all_served: Iterable[Served], fingerprints: Mapping[str, str]) -> dict:
@@ -91,9 +105,9 @@ def index(all_served: Iterable[Served], fingerprints: Mapping[str, str]) -> dict
     return {"paths": paths}
 
 
-def document_v3(rows: list[Registration]) -> bytes:
+def document_v3(rows: Sequence[Registration]) -> bytes:
     """The OpenAPI v3 document of one group and version."""
-    known = definitions()
+    known = _known(rows, v2=False)
     roots = [*_roots(rows), f"{_META}.DeleteOptions", f"{_META}.Status", f"{_META}.Patch"]
     schemas = {name: _refer_v3(known[name]) for name in _reachable(known, roots)}
     return orjson.dumps(
@@ -107,10 +121,9 @@ def document_v3(rows: list[Registration]) -> bytes:
     )
 
 
-def document_v2(rows: Iterable[Registration]) -> bytes:
+def document_v2(rows: Sequence[Registration]) -> bytes:
     """The OpenAPI v2 (Swagger) document of everything."""
-    rows = list(rows)
-    known = definitions()
+    known = _known(rows, v2=True)
     known[_QUANTITY] = {"type": "string"}
     known[_INT_OR_STRING] = {"type": "string", "format": "int-or-string"}
     roots = [*_roots(rows), f"{_META}.DeleteOptions", f"{_META}.Status", f"{_META}.Patch"]

@@ -1,7 +1,8 @@
 """What is served besides resources: health, version, discovery, OpenAPI.
 
 `find` says at once whether a path is a page, because it is asked before every request.  Pages that
-cost something are kept; discovery is made anew, since aggregated APIs come and go.
+cost something are kept until what they show changes; discovery is made anew, since aggregated APIs
+come and go.
 
 Source: Kubernetes documentation, "API health endpoints", "API discovery" and "OpenAPI".
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import platform
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -20,7 +21,6 @@ from labkit.apiserver import discovery, openapi, openapi_protobuf, statuses
 from labkit.apiserver.discovery import Served
 from labkit.apiserver.negotiation import not_acceptable, parse_media_type
 from labkit.apiserver.registration import Registration
-from labkit.apiserver.registry import REGISTRATIONS
 from labkit.client.errors import ApiError
 from labkit.client.transport import JSON
 
@@ -62,11 +62,16 @@ class Pages:
 
     def __init__(self, api) -> None:
         self._api = api
-        self._own = discovery.served(REGISTRATIONS)
-        self._rows = _by_path(self._own)
-        self._fingerprints = {path: openapi.fingerprint(r) for path, r in self._rows.items()}
-        self._documents: dict[str, bytes] = {}
+        self._documents: dict[str, tuple[str, bytes]] = {}  # by path, with their fingerprints
         self._building = asyncio.Lock()
+        self._look_again()
+        api.registry.on_change.append(self._look_again)
+
+    def _look_again(self) -> None:
+        """Take up what the registry has now."""
+        self._own = discovery.served(self._api.registry.rows)
+        self._rows = _by_path(self._own, self._api.registry.rows)
+        self._fingerprints: dict[str, str] = {}
         groups = {f"/apis/{one.group}": self._group for one in self._own if one.group}
         self._exact: dict[str, Handler] = {
             "/": self._root,
@@ -160,50 +165,65 @@ class Pages:
         )
 
     async def _openapi_v2(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        rows = self._api.registry.rows
         if openapi_protobuf.ASKED_FOR in headers.get("Accept", ""):
-            document = openapi_protobuf.document(REGISTRATIONS)
+            document = openapi_protobuf.document(rows)
             answer = {"Content-Type": openapi_protobuf.MEDIA_TYPE, "Vary": "Accept"}
             return Page(document, answer)
         _accept_json(headers)
-        document = await self._document("v2", openapi.document_v2, list(REGISTRATIONS))
-        return Page(document, {"Content-Type": JSON, "Vary": "Accept"})
+        fingerprint = self._fingerprint("/openapi/v2", rows)
+        answer = {"Content-Type": JSON, "Vary": "Accept", "ETag": f'"{fingerprint}"'}
+        if headers.get("If-None-Match") == answer["ETag"]:
+            return Page(b"", answer, 304)
+        return Page(await self._document("/openapi/v2", openapi.document_v2, rows), answer)
 
-    async def _openapi_v3(self, *_: object) -> Page:
-        return _json(openapi.index(self._own, self._fingerprints))
+    async def _openapi_v3(self, path: str, headers: Mapping, params: Mapping) -> Page:
+        prints = {path: self._fingerprint(path, rows) for path, rows in self._rows.items()}
+        return _tagged(openapi.index(self._own, prints), JSON, headers)
 
     async def _openapi_v3_document(self, path: str, headers: Mapping, params: Mapping) -> Page:
         _accept_json(headers)
         path = path.removeprefix("/openapi/v3")
         if path not in self._rows:
             raise statuses.no_such_path()
-        tag = f'"{self._fingerprints[path]}"'
-        answer = {"Content-Type": JSON, "Vary": "Accept", "ETag": tag}
-        if params.get("hash"):
+        fingerprint = self._fingerprint(path, self._rows[path])
+        answer = {"Content-Type": JSON, "Vary": "Accept", "ETag": f'"{fingerprint}"'}
+        if asked := params.get("hash"):
+            if asked != fingerprint:
+                answer["Location"] = f"/openapi/v3{path}?hash={fingerprint}"
+                return Page(b"", answer, 301)
             # The address names the content, so that clients may keep it for good.
-            answer["Cache-Control"] = "public, max-age=31536000, immutable"
-        if headers.get("If-None-Match") == tag:
+            answer["Cache-Control"] = "public, immutable"
+        if headers.get("If-None-Match") == answer["ETag"]:
             return Page(b"", answer, 304)
         return Page(await self._document(path, openapi.document_v3, self._rows[path]), answer)
 
+    def _fingerprint(self, path: str, rows: Sequence[Registration]) -> str:
+        if path not in self._fingerprints:
+            self._fingerprints[path] = openapi.fingerprint(rows)
+        return self._fingerprints[path]
+
     async def _document(
-        self, key: str, build: Callable[[list[Registration]], bytes], rows: list[Registration]
+        self,
+        path: str,
+        build: Callable[[Sequence[Registration]], bytes],
+        rows: Sequence[Registration],
     ) -> bytes:
         async with self._building:
-            if key not in self._documents:
+            fingerprint = self._fingerprint(path, rows)
+            known, document = self._documents.get(path, ("", b""))
+            if known != fingerprint:
                 # A tenth of a second of work, during which the server must go on answering.
-                self._documents[key] = await asyncio.to_thread(build, rows)
-            return self._documents[key]
+                document = await asyncio.to_thread(build, rows)
+                self._documents[path] = fingerprint, document
+            return document
 
 
-def _by_path(own: list[Served]) -> dict[str, list[Registration]]:
-    return {
-        one.path: [
-            row
-            for row in REGISTRATIONS
-            if (row.resource.group, row.resource.version) == (one.group, one.version)
-        ]
-        for one in own
-    }
+def _by_path(own: Sequence[Served], rows: Sequence[Registration]) -> dict[str, list[Registration]]:
+    found: dict[str, list[Registration]] = {one.path: [] for one in own}
+    for row in rows:
+        found[Served(row.resource.group, row.resource.version, ()).path].append(row)
+    return found
 
 
 def _accept_json(headers: Mapping[str, str]) -> None:

@@ -24,19 +24,22 @@ def table(
     include: Include = "Metadata",
     version: str = "v1",
     headers: bool = True,
+    printer: Printer | None = None,
 ) -> dict:
     """The Table of an object or of a list (a kind that ends in `List` and has `items`).
 
     `include` is what each row carries of its object; `headers=False` leaves the columns out, as
-    all but the first event of a watch do.  Raises ApiError for an unknown `include`.
+    all but the first event of a watch do; `printer` is a custom resource's own.  Raises ApiError
+    for an unknown `include`.
     """
     if include not in get_args(Include):
-        wrong = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', "
-        message = f"Unable to convert to Table as requested: {wrong}or empty"
+        wrong = f'includeObject: Invalid value: "{include}": '
+        wrong += "must be 'Metadata', 'Object', 'None', or empty"
+        message = f"Unable to convert to Table as requested: {wrong}"
         raise status_error(400, "BadRequest", message)
     items, kind = _items(body)
     group = body["apiVersion"].rpartition("/")[0]
-    printer = PRINTERS.get((group, kind), DEFAULT)
+    printer = printer or PRINTERS.get((group, kind), DEFAULT)
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",

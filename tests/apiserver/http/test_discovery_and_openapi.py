@@ -43,9 +43,10 @@ async def test_discovery_comes_in_one_piece_if_asked(http, version):
     body = await answer.json()
     assert body["apiVersion"] == f"apidiscovery.k8s.io/{version}"
     apps = next(group for group in body["items"] if group["metadata"]["name"] == "apps")
-    deployments = apps["versions"][0]["resources"][0]
+    found = {one["resource"]: one for one in apps["versions"][0]["resources"]}
+    deployments = found["deployments"]
     assert deployments["responseKind"] == DEPLOYMENT
-    assert [sub["subresource"] for sub in deployments["subresources"]] == ["status", "scale"]
+    assert [sub["subresource"] for sub in deployments["subresources"]] == ["scale", "status"]
     core = await get(http, "/api", accept)
     assert [group["metadata"]["name"] for group in core["items"]] == [""]
 

@@ -12,6 +12,7 @@ import yaml
 
 from labkit.apiserver import auth
 from labkit.apiserver.http import MAX_BODY
+from labkit.apiserver.registry import Registry
 from labkit.apiserver.request import Encoded, Result, Watch, WatchEvent
 from labkit.client import ApiError
 from tests.serving import Certificates, address, serving
@@ -157,6 +158,7 @@ async def test_unknown_answers_are_not_acceptable(http):
 async def test_a_fault_of_the_server_is_a_status_too(certificates, caplog):
     class Broken:
         aggregated: ClassVar = {}
+        registry = Registry()
 
         async def handle(self, request):
             raise KeyError("oh")
@@ -239,6 +241,7 @@ async def test_metadata_alone_can_be_asked_for(http):
 async def test_answers_carry_an_audit_id_and_warnings(certificates):
     class Warning:
         aggregated: ClassVar = {}
+        registry = Registry()
 
         async def handle(self, request):
             body = {"apiVersion": "v1", "kind": "Pod", "metadata": {}}
@@ -293,6 +296,7 @@ class Slow:
     """An API whose watch tells when it was closed, and has as many events as are put."""
 
     aggregated: ClassVar = {}
+    registry = Registry()
 
     def __init__(self, *events):
         self.queue: asyncio.Queue = asyncio.Queue()
