@@ -61,9 +61,13 @@ def not_object(value: object) -> Malformed:
     """A body of the right form that is no object."""
     if value is None:
         return Malformed("unexpected end of JSON input", "<empty>")
-    found = _JSON_TYPES.get(value.__class__, "object")
-    wrong = f"json: cannot unmarshal {found} into Go value of type {_KIND}"
+    wrong = f"json: cannot unmarshal {json_type(value)} into Go value of type {_KIND}"
     return Malformed(wrong, _summary(orjson.dumps(value)))
+
+
+def json_type(value: object) -> str:
+    """What JSON calls the type of a value."""
+    return _JSON_TYPES.get(value.__class__, "object")
 
 
 def decode(content: bytes, method: str, content_type: str) -> Body:

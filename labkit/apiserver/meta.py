@@ -62,6 +62,26 @@ def carry_over(obj: dict, old: Mapping) -> None:
     # An object that is being deleted may lose finalizers, not gain them: see `validate_update`.
 
 
+def single_owners(obj: dict, *, patched: bool = False) -> list[str]:
+    """Drop owner references that are there twice; the warning about that, if any."""
+    owners = obj["metadata"].get("ownerReferences")
+    if not owners or len(owners) == 1:
+        return []
+    kept, twice = [], []
+    for owner in owners:
+        (twice if owner in kept else kept).append(owner)
+    if not twice:
+        return []
+    obj["metadata"]["ownerReferences"] = kept
+    after = " after mutating admission happens" if patched else ""
+    uids = ", ".join(owner.get("uid", "") for owner in twice)
+    return [
+        f".metadata.ownerReferences contains duplicate entries{after}; API server dedups owner "
+        "references in 1.20+, and may reject such requests as early as 1.24; please fix your "
+        f"requests; duplicate UID(s) observed: {uids}"
+    ]
+
+
 def bump_generation(obj: dict, old: Mapping, strategy: Strategy) -> None:
     """Count a change of what the strategy counts."""
     if any(_at(obj, path) != _at(old, path) for path in strategy.generation):

@@ -40,10 +40,17 @@ def no_such_path() -> ApiError:
     return status_error(404, "NotFound", "the server could not find the requested resource")
 
 
-def already_exists(resource: Resource, name: str) -> ApiError:
-    """409: create found an object of that name."""
-    message = f'{resource.name} "{name}" already exists'
-    return status_error(409, "AlreadyExists", message, _details(resource, name))
+def already_exists(
+    resource: Resource, name: str, *, generated: bool = False, leaving: bool = False
+) -> ApiError:
+    """409: create found an object of that name, which may be `leaving`."""
+    message, details = f'{resource.name} "{name}" already exists', _details(resource, name)
+    if generated:
+        message += ", the server was not able to generate a unique name for the object"
+        details["retryAfterSeconds"] = 1
+    if leaving:
+        message = f"object is being deleted: {message}"
+    return status_error(409, "AlreadyExists", message, details)
 
 
 def conflict(resource: Resource, name: str, why: str = MODIFIED) -> ApiError:

@@ -11,6 +11,7 @@ BeforeUpdate).  Left out: admission webhooks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import orjson
 
@@ -45,6 +46,7 @@ class Writes:
         """A new object: 201.  Raises ApiError 400, 403, 404 (namespace), 409, 422."""
         obj = decode.body(call)
         _match_path(obj, call.target)
+        call.warnings.extend(meta.single_owners(obj))
         return await self._create(call, obj)
 
     async def _create(self, call: Call, obj: dict) -> Result:
@@ -81,32 +83,45 @@ class Writes:
             if not generate:
                 break
             metadata["name"] = generated(metadata["generateName"])
-        raise statuses.already_exists(row.resource, metadata["name"])
+        there = items[key].obj["metadata"]
+        raise statuses.already_exists(
+            row.resource,
+            there["name"],
+            generated=bool(metadata.get("generateName")),
+            leaving="deletionTimestamp" in there,
+        )
 
     async def update(self, call: Call) -> Result:
         """Replace an object by the request's body.  Raises ApiError 400, 404, 409, 422."""
         body = decode.body(call)
         _match_path(body, call.target)
         _match_name(body, call.target)
+        call.warnings.extend(meta.single_owners(body))
         row, key = call.target.row, call.target.key
         if row.strategy.create_on_update and not body["metadata"].get("resourceVersion"):
             await self.state.settled(row.storage, key)
             if key not in self.state.of(row.storage).items:
                 self.authorizer.demand(call.user, creation(row.resource, call.target.namespace))
                 return await self.create(call)
-        return await self.change(call, lambda _: {**body, "metadata": dict(body["metadata"])})
+
+        def make(served: Encoded) -> dict:
+            _check_uid(body, served.obj, call.target)
+            return {**body, "metadata": dict(body["metadata"])}
+
+        return await self.change(call, make)
 
     async def patch(self, call: Call) -> Result:
         """Patch an object.  Raises ApiError 400, 404, 409, 415, 422."""
         if tracking.is_apply(call):
             return await self._apply(call)
-        patch = patching.understand(call)
+        patch, repeated = patching.understand(call), patching.strict_errors(call)
 
         def make(served: Encoded) -> dict:
-            obj = patch(orjson.loads(served.json))
-            obj = decode.patched(call, obj)
+            obj = patch(_patchable(call, served))
+            obj = decode.patched(call, obj, repeated)
             _match_path(obj, call.target)
             _match_name(obj, call.target)
+            call.warnings.extend(meta.single_owners(obj, patched=True))
             return obj
 
         return await self.change(call, make)
@@ -178,9 +193,15 @@ class Writes:
         """Store a complete successor of `existing`; without a difference nothing happens."""
         if obj == existing.obj:
             return Result(200, convert.served(call.target.row, existing), tuple(call.warnings))
-        gone = may_go(obj)
-        item = await self._store(call, call.target.key, obj, deleted=gone)
-        return Result(200, convert.served(call.target.row, item), tuple(call.warnings))
+        row, key = call.target.row, call.target.key
+        if may_go(obj):
+            # Watches see what was there; who took the last finalizer away sees what he made of it.
+            last = {**existing.obj, "metadata": dict(existing.obj["metadata"])}
+            await self._store(call, key, last, deleted=True)
+            item = Encoded(obj, orjson.dumps(obj))
+        else:
+            item = await self._store(call, key, obj)
+        return Result(200, convert.served(row, item), tuple(call.warnings))
 
     def existing(self, target: Target) -> Encoded:
         """The stored object.  Raises ApiError 404."""
@@ -198,6 +219,20 @@ class Writes:
     def _wrong(self, row: Registration, obj: Mapping) -> list[fields.FieldError]:
         errors = meta.validate(obj, row.strategy, row.resource.namespaced)
         return errors + row.strategy.validate(obj)
+
+
+def _patchable(call: Call, served: Encoded) -> dict:
+    """A copy of what a patch is about: of an object, or of its status alone if that is all.
+
+    Status is what is patched most by far, and the rest of its object would only be ignored.
+    """
+    whole, target = served.obj, call.target
+    body = call.body if isinstance(call.body, dict) else None
+    if target.subresource != "status" or body is None or list(body) != ["status"]:
+        return orjson.loads(served.json)
+    status = orjson.loads(orjson.dumps(whole["status"])) if "status" in whole else {}
+    head = {"apiVersion": whole["apiVersion"], "kind": whole["kind"]}
+    return {**head, "metadata": {"name": target.name}, "status": status}
 
 
 def may_go(obj: Mapping) -> bool:
@@ -234,7 +269,12 @@ def _match_path(obj: dict, target: Target) -> None:
 
 
 def _match_name(obj: dict, target: Target) -> None:
-    name = obj["metadata"].setdefault("name", target.name)
+    name = obj["metadata"].get("name")
+    if not name:
+        raise statuses.bad_request(
+            f"the name of the object ({target.name} based on URL) was undeterminable: name must be "
+            "provided"
+        )
     if name != target.name:
         raise statuses.bad_request(
             f"the name of the object ({name}) does not match the name on the URL ({target.name})"
@@ -242,15 +282,29 @@ def _match_name(obj: dict, target: Target) -> None:
 
 
 def _check_preconditions(obj: Mapping, old: Mapping, target: Target) -> None:
-    """A resourceVersion or uid that comes with an update must be the stored object's."""
-    sent, stored = obj["metadata"], old["metadata"]
-    resource = target.row.resource
-    if sent.get("resourceVersion") not in (None, "", "0", stored["resourceVersion"]):
+    """A resourceVersion that comes with an update must be the stored object's.
+
+    Some kinds demand that it comes.  Raises ApiError 409, 422.
+    """
+    sent, resource = obj["metadata"].get("resourceVersion"), target.row.resource
+    if sent in (None, "", "0"):
+        if target.row.strategy.needs_version:
+            why = "must be specified for an update"
+            missing = fields.invalid("metadata.resourceVersion", 0, why)
+            raise statuses.invalid(replace(resource, kind=resource.plural), target.name, [missing])
+    elif sent != old["metadata"]["resourceVersion"]:
         raise statuses.conflict(resource, target.name)
-    if sent.get("uid") not in (None, "", stored["uid"]):
-        why = f"Precondition failed: UID in precondition: {sent['uid']}, "
-        why += f"UID in object meta: {stored['uid']}"
-        raise statuses.conflict(resource, target.name, why)
+
+
+def _check_uid(obj: Mapping, old: Mapping, target: Target) -> None:
+    """A uid in the body of an update says which incarnation is meant.  Raises ApiError 409."""
+    sent, stored = obj["metadata"].get("uid"), old["metadata"]["uid"]
+    if sent not in (None, "", stored):
+        key = f"/registry/{target.row.resource.plural}/{target.key}"
+        why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, "
+        why += f"AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, "
+        why += f"UID in object meta: {stored}"
+        raise statuses.conflict(target.row.resource, target.name, why)
 
 
 def _start_status(obj: dict, row: Registration) -> None:
