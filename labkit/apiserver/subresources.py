@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from labkit.apiserver import fields, patching, scale_fields, statuses, tracking
+from labkit.apiserver import convert, fields, patching, scale_fields, statuses, tracking
 from labkit.apiserver.request import Encoded, Result
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.watch import encode
@@ -27,27 +27,39 @@ _CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Suc
 
 def scale_of(obj: Mapping) -> dict:
     """The autoscaling/v1 Scale of a Deployment or ReplicaSet."""
-    metadata = obj["metadata"]
-    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     selector = obj["spec"].get("selector")
     if obj["kind"] == REPLICATION_CONTROLLERS.kind:
         selector = {"matchLabels": selector}
-    selector = selectors.from_label_selector(selector)
+    selector = selectors.format_selector(selectors.from_label_selector(selector) or ())
+    present = (obj.get("status") or {}).get("replicas", 0)
+    return _scale(obj["metadata"], obj["spec"].get("replicas", 1), present, selector)
+
+
+def _scale(metadata: Mapping, wanted: int, present: int, selector: str) -> dict:
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: metadata[name] for name in kept if name in metadata},
-        "spec": {"replicas": obj["spec"].get("replicas", 1)},
-        "status": {
-            "replicas": (obj.get("status") or {}).get("replicas", 0),
-            "selector": selectors.format_selector(selector or ()),
-        },
+        "spec": {"replicas": wanted},
+        "status": {"replicas": present, "selector": selector},
     }
 
 
+def _of(target: Target, obj: Mapping) -> dict:
+    """The Scale of a target's served object.  Raises ApiError 500 where it has no replicas."""
+    if not target.row.custom:
+        return scale_of(obj)
+    paths = target.row.custom.scale
+    if (wanted := paths.wanted(obj)) is None:
+        raise statuses.internal(f'the spec replicas field "{paths.spec}" does not exist')
+    return _scale(obj["metadata"], wanted, paths.present(obj), paths.labels(obj))
+
+
 def get_scale(writes: Writes, target: Target) -> Result:
-    """The Scale of an object.  Raises ApiError 404."""
-    return Result(200, encode(scale_of(writes.existing(target).obj)))
+    """The Scale of an object.  Raises ApiError 404, 500."""
+    served = convert.served(target.row, writes.existing(target))
+    return Result(200, encode(_of(target, served.obj)))
 
 
 async def put_scale(writes: Writes, call: Call) -> Result:
@@ -66,29 +78,47 @@ async def _apply_scale(writes: Writes, call: Call) -> Result:
     config = patching.configuration(call, _SCALES)
 
     def make(served: Encoded) -> dict:
-        scale, now = scale_of(served.obj), writes.clock.timestamp()
-        scale, owners = scale_fields.applied(call, served.obj, scale, config, now)
-        obj = _scaled(served, scale, call.target.name)
+        scale, now = _of(call.target, served.obj), writes.clock.timestamp()
+        path = _replicas_path(call.target)
+        scale, owners = scale_fields.applied(call, served.obj, scale, config, now, path)
+        obj = _scaled(served, scale, call.target)
         obj["metadata"]["managedFields"] = owners
         return obj
 
     result = await writes.change(call, make)
-    return Result(result.code, encode(scale_of(result.body.obj)), result.warnings)
+    return Result(result.code, encode(_of(call.target, result.body.obj)), result.warnings)
 
 
 async def _set_scale(writes: Writes, call: Call, patch) -> Result:
     def make(served: Encoded) -> dict:
-        return _scaled(served, patch(scale_of(served.obj)), call.target.name)
+        return _scaled(served, patch(_wanted(call.target, served.obj)), call.target)
 
     result = await writes.change(call, make)
-    return Result(result.code, encode(scale_of(result.body.obj)), result.warnings)
+    return Result(result.code, encode(_of(call.target, result.body.obj)), result.warnings)
 
 
-def _scaled(served: Encoded, scale: object, name: str) -> dict:
+def _wanted(target: Target, obj: Mapping) -> dict:
+    """The Scale that a request changes; it may give a custom resource its first replicas."""
+    custom = target.row.custom
+    if custom and custom.scale.wanted(obj) is None:
+        return _scale(obj["metadata"], 0, custom.scale.present(obj), custom.scale.labels(obj))
+    return _of(target, obj)
+
+
+def _replicas_path(target: Target) -> tuple[str, ...]:
+    """Where an object has the replicas of its Scale, as managed fields spell it."""
+    path = target.row.custom.scale.spec if target.row.custom else ".spec.replicas"
+    return tuple(f"f:{part}" for part in path[1:].split("."))
+
+
+def _scaled(served: Encoded, scale: object, target: Target) -> dict:
     """The object with the replicas of a Scale."""
-    replicas = _replicas(scale, name)
+    replicas = _replicas(scale, target.name)
     obj = orjson.loads(served.json)
-    obj["spec"]["replicas"] = replicas
+    if target.row.custom:
+        target.row.custom.scale.set(obj, replicas)
+    else:
+        obj["spec"]["replicas"] = replicas
     version = (scale.get("metadata") or {}).get("resourceVersion")
     obj["metadata"]["resourceVersion"] = version or obj["metadata"]["resourceVersion"]
     return obj
