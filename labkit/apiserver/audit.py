@@ -14,8 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -34,14 +36,7 @@ MAX_SIZE = 16 * 1024 * 1024  # bytes of one file; there are two at most
 _FLUSH_AFTER = 0.25  # seconds that a line waits at most for others
 _MAX_WAITING = 20_000  # lines; beyond that the disk is not keeping up, and lines are dropped
 _LONGEST_ID = 64
-
-_LINE = (
-    b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"%b",'
-    b'"stage":"ResponseComplete","requestURI":%b,%b"user":%b,"sourceIPs":["%b"],'
-    b'"userAgent":%b,"responseStatus":{"metadata":{},%b},"requestReceivedTimestamp":"%b.%06dZ",'
-    b'"stageTimestamp":"%b.%06dZ","annotations":{"authorization.k8s.io/decision":"%b",'
-    b'"authorization.k8s.io/reason":%b}}\n'
-)
+_ID = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class Trail:
@@ -66,8 +61,9 @@ class AuditLog:
 
     def __init__(self, path: Path | None, clock: Clock, max_size: int = MAX_SIZE) -> None:
         self._path, self._clock, self._max_size = path, clock, max_size
-        self._waiting: list[bytes] = []
+        self._waiting: list[str] = []
         self._task: asyncio.Task | None = None
+        self._writer: ThreadPoolExecutor | None = None
         self._size = 0
         self._broken = False
         # Unique as a UUID is, for a fraction of its price.
@@ -75,15 +71,17 @@ class AuditLog:
 
     def new_id(self, given: str) -> str:
         """The id of a request: what its sender calls it, or a new one."""
-        if given and len(given) <= _LONGEST_ID and given.isascii() and given.isprintable():
+        if given and len(given) <= _LONGEST_ID and _ID.fullmatch(given):
             return given
         return f"{self._prefix}{next(self._numbers):012x}"
 
     def start(self) -> None:
         """Begin to write.  Raises OSError if the file cannot be."""
         if self._path:
-            self._size = os.fstat(file := _open(self._path)).st_size
-            os.close(file)
+            with os.fdopen(_open(self._path), "ab") as file:
+                self._size = file.tell()
+            # One thread, so that lines are written in their order.
+            self._writer = ThreadPoolExecutor(1, thread_name_prefix="audit")
             self._task = asyncio.create_task(self._flush_again(), name="audit")
 
     async def stop(self) -> None:
@@ -93,6 +91,7 @@ class AuditLog:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
             await self._flush()
+            self._writer.shutdown()
 
     def add(self, trail: Trail) -> None:
         """Note a request that is over."""
@@ -109,23 +108,20 @@ class AuditLog:
             return
         lines, self._waiting = self._waiting, []
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._write, lines)
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._write, lines)
             self._broken = False
         except OSError as error:
             if not self._broken:
                 log.warning("audit log cannot be written path=%s error=%s", self._path, error)
             self._broken = True
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, lines: list[str]) -> None:
         if self._size > self._max_size:
             self._path.replace(f"{self._path}.1")
             self._size = 0
-        content = b"".join(lines)
-        file = _open(self._path)
-        try:
-            os.write(file, content)
-        finally:
-            os.close(file)
+        content = "".join(lines).encode()
+        with os.fdopen(_open(self._path), "ab") as file:
+            file.write(content)
         self._size += len(content)
 
 
@@ -133,42 +129,52 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
-def line(trail: Trail, now: float) -> bytes:
+def line(trail: Trail, now: float) -> str:
     """The Event of a request that ended at `now`."""
-    began, ended, sender, decision = int(trail.received), int(now), trail.sender, trail.decision
-    who = _user(sender) if sender else b"{}"
+    began, ended, sender, decision = trail.received, now, trail.sender, trail.decision
+    who = _user(sender) if sender else "{}"
     if trail.user is not sender and trail.user:
-        who += b',"impersonatedUser":' + _user(trail.user)
-    if trail.params:
-        what = _about(trail.method, trail.path, trail.params)
-    else:
-        what = _about_path(trail.method, trail.path)
-    return _LINE % (
-        trail.id.encode(),
-        orjson.dumps(trail.uri),
-        what,
-        who,
-        trail.address.encode(),
-        _quoted(trail.user_agent),
-        b'"code":%d' % trail.code if trail.failure is None else _failure(trail.failure),
-        _second(began),
-        (trail.received - began) * 1e6,
-        _second(ended),
-        (now - ended) * 1e6,
-        b"allow" if decision else b"forbid",
-        _quoted(decision.reason) if decision else b'""',
+        who += f',"impersonatedUser":{_user(trail.user)}'
+    status = f'"code":{trail.code}' if trail.failure is None else _failure(trail.failure)
+    allowed, reason = ("allow", _quoted(decision.reason)) if decision else ("forbid", '""')
+    return (
+        '{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata",'
+        f'"auditID":"{trail.id}","stage":"ResponseComplete",{_about(trail)}"user":{who},'
+        f'"sourceIPs":["{trail.address}"],"userAgent":{_quoted(trail.user_agent)},'
+        f'"responseStatus":{{"metadata":{{}},{status}}},'
+        f'"requestReceivedTimestamp":"{_second(int(began))}{f"{began:.6f}"[-7:]}Z",'
+        f'"stageTimestamp":"{_second(int(ended))}{f"{ended:.6f}"[-7:]}Z",'
+        f'"annotations":{{"authorization.k8s.io/decision":"{allowed}",'
+        f'"authorization.k8s.io/reason":{reason}}}}}\n'
     )
 
 
-_quoted = lru_cache(1024)(orjson.dumps)
+@lru_cache(1024)
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()
 
 
-def _about(method: str, path: str, params: Mapping[str, str]) -> bytes:
-    """The verb and, for a resource, the objectRef."""
-    wanted = attributes.of(method, path, params)
-    verb = b'"verb":%b,' % orjson.dumps(wanted.verb)
+@lru_cache(16)
+def _second(whole: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(whole))
+
+
+def _about(trail: Trail) -> str:
+    """What is asked, which the method and the URI tell, and so is made once for each."""
+    found = _known_requests.get((trail.method, trail.uri))
+    if found is None:
+        found = _wanted(trail.uri, attributes.of(trail.method, trail.path, trail.params))
+        if len(_known_requests) >= _MOST_KNOWN:
+            _known_requests.clear()
+        if len(found) <= _LONGEST_KNOWN:
+            _known_requests[trail.method, trail.uri] = found
+    return found
+
+
+def _wanted(uri: str, wanted: attributes.Attributes) -> str:
+    about = f'"requestURI":{orjson.dumps(uri).decode()},"verb":{_quoted(wanted.verb)},'
     if not wanted.resource:
-        return verb
+        return about
     fields = {
         "resource": wanted.resource,
         "namespace": wanted.namespace,
@@ -178,40 +184,32 @@ def _about(method: str, path: str, params: Mapping[str, str]) -> bytes:
         "subresource": wanted.subresource,
     }
     found = {key: value for key, value in fields.items() if value}
-    return b'%b"objectRef":%b,' % (verb, orjson.dumps(found))
+    return f'{about}"objectRef":{orjson.dumps(found).decode()},'
 
 
-@lru_cache(4096)
-def _about_path(method: str, path: str) -> bytes:
-    return _about(method, path, {})
-
-
-_users: dict[int, tuple[User, bytes]] = {}
-
-
-def _user(user: User) -> bytes:
-    """A User as JSON, which is made once for as long as he keeps asking."""
-    known = _users.get(id(user))
+def _user(user: User) -> str:
+    """A user as JSON, made once for as long as he keeps asking."""
+    known = _known_users.get(id(user))
     if known and known[0] is user:
         return known[1]
-    if len(_users) > 1024:
-        _users.clear()
+    if len(_known_users) >= _MOST_KNOWN:
+        _known_users.clear()
     fields = {
         "username": user.name,
         "uid": user.uid,
         "groups": user.groups,
         "extra": dict(user.extra),
     }
-    made = orjson.dumps({key: value for key, value in fields.items() if value})
-    _users[id(user)] = user, made
+    made = orjson.dumps({key: value for key, value in fields.items() if value}).decode()
+    _known_users[id(user)] = user, made
     return made
 
 
-def _failure(status: Mapping) -> bytes:
+def _failure(status: Mapping) -> str:
     fields = {key: status[key] for key in ("status", "message", "reason", "code") if key in status}
-    return orjson.dumps(fields)[1:-1]
+    return orjson.dumps(fields)[1:-1].decode()
 
 
-@lru_cache(16)
-def _second(whole: int) -> bytes:
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(whole)).encode()
+_MOST_KNOWN, _LONGEST_KNOWN = 4096, 1024  # requests or users; characters of a request
+_known_requests: dict[tuple[str, str], str] = {}
+_known_users: dict[int, tuple[User, str]] = {}

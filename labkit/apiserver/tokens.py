@@ -11,6 +11,7 @@ tokens, tokens that are bound to a Node alone.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from uuid import uuid4
@@ -39,7 +40,7 @@ class Tokens:
 
     def __init__(self, state: State, clock: Clock, key: Key) -> None:
         self._state, self._clock, self.key = state, clock, key
-        self._claims = lru_cache(_KEPT)(key.claims)
+        self._read = lru_cache(_KEPT)(self._verified)
 
     def metadata(self, address: str, port: int) -> dict:
         """The OpenID provider's metadata: where whoever knows the issuer finds its keys."""
@@ -89,13 +90,15 @@ class Tokens:
         Without `audiences` it must be for the API itself.
         """
         try:
-            claims = self._claims(token)
+            claims, user = self._read(token)
         except ValueError:
             raise InvalidToken("invalid bearer token") from None
-        if claims.get("iss") == LEGACY_ISSUER:
-            user, meant = self._legacy_user(claims, token), (ISSUER,)
+        if claims["iss"] == LEGACY_ISSUER:
+            meant = (ISSUER,)
+            self._check_legacy(claims, token)
         else:
-            user, meant = self._user(claims), tuple(claims.get("aud") or ())
+            meant = tuple(claims["aud"])
+            self._check(claims)
         wanted = tuple(audiences) or (ISSUER,)
         shared = tuple(one for one in meant if one in wanted)
         if not shared:
@@ -105,34 +108,34 @@ class Tokens:
             )
         return user, shared
 
-    def _user(self, claims: Mapping) -> User:
-        now, private = self._clock.now(), claims.get("kubernetes.io") or {}
-        if now > claims.get("exp", 0) + _LEEWAY:
+    def _verified(self, token: str) -> tuple[Mapping, User]:
+        """A genuine token's claims, and the user whom they describe.  Raises ValueError."""
+        claims = self.key.claims(token)
+        return claims, (_legacy_user if claims["iss"] == LEGACY_ISSUER else _user)(claims)
+
+    def _check(self, claims: Mapping) -> None:
+        """Raises InvalidToken for a token whose time is over, or one of whose objects is gone."""
+        now, private = self._clock.now(), claims["kubernetes.io"]
+        if now > claims["exp"] + _LEEWAY:
             raise _invalid("service account token has expired")
-        if now < claims.get("nbf", 0) - _LEEWAY:
+        if now < claims["nbf"] - _LEEWAY:
             raise _invalid("service account token is not valid yet")
         namespace, account = private["namespace"], private["serviceaccount"]
         self._check_account(namespace, account["name"], account["uid"])
-        extra = {f"{_EXTRA}/credential-id": (f"JTI={claims['jti']}",)}
         for field, resource in (("secret", SECRETS), ("pod", PODS)):
             if reference := private.get(field):
                 self._check_bound(resource, namespace, reference)
-        if pod := private.get("pod"):
-            extra[f"{_EXTRA}/pod-name"] = (pod["name"],)
-            extra[f"{_EXTRA}/pod-uid"] = (pod["uid"],)
-        if node := private.get("node"):
-            extra[f"{_EXTRA}/node-name"] = (node["name"],)
-        return _account_user(namespace, account["name"], account["uid"], extra)
 
-    def _legacy_user(self, claims: Mapping, token: str) -> User:
-        """Of a token that lives in a Secret for as long as the Secret does."""
-        namespace = claims[f"{LEGACY}/namespace"]
-        name, uid = (claims[f"{LEGACY}/service-account.{field}"] for field in ("name", "uid"))
+    def _check_legacy(self, claims: Mapping, token: str) -> None:
+        """A token in a Secret is good for as long as the Secret holds it."""
+        namespace, name, uid = _legacy_account(claims)
         secret = self._get(SECRETS, namespace, claims[f"{LEGACY}/secret.name"])
         if secret is None or self._is_gone(secret):
             raise _invalid("service account token has been invalidated")
+        held = (secret.get("data") or {}).get("token", "")
+        if held != base64.b64encode(token.encode()).decode():
+            raise _invalid("service account token does not match server's copy")
         self._check_account(namespace, name, uid)
-        return _account_user(namespace, name, uid, {})
 
     def _check_account(self, namespace: str, name: str, uid: str) -> None:
         account = self._get(SERVICE_ACCOUNTS, namespace, name)
@@ -159,6 +162,29 @@ class Tokens:
     def _is_gone(self, obj: Mapping) -> bool:
         deleted = obj["metadata"].get("deletionTimestamp")
         return bool(deleted) and times.parse(deleted) < self._clock.now() - _LEEWAY
+
+
+def _user(claims: Mapping) -> User:
+    private = claims["kubernetes.io"]
+    extra = {f"{_EXTRA}/credential-id": (f"JTI={claims['jti']}",)}
+    if pod := private.get("pod"):
+        extra[f"{_EXTRA}/pod-name"] = (pod["name"],)
+        extra[f"{_EXTRA}/pod-uid"] = (pod["uid"],)
+    if node := private.get("node"):
+        extra[f"{_EXTRA}/node-name"] = (node["name"],)
+    account = private["serviceaccount"]
+    return _account_user(private["namespace"], account["name"], account["uid"], extra)
+
+
+def _legacy_user(claims: Mapping) -> User:
+    return _account_user(*_legacy_account(claims), {})
+
+
+def _legacy_account(claims: Mapping) -> tuple[str, str, str]:
+    """(namespace, name, uid)."""
+    fields = ("namespace", "service-account.name", "service-account.uid")
+    namespace, name, uid = (claims[f"{LEGACY}/{field}"] for field in fields)
+    return namespace, name, uid
 
 
 def _account_user(namespace: str, name: str, uid: str, extra: Mapping) -> User:
