@@ -209,9 +209,12 @@ def _owned_metadata(metadata: Mapping | None) -> dict:
 
 
 def created(kind: Kind, obj: Mapping, manager: Manager, now: str) -> list[dict]:
-    """The entries of a new object."""
-    changed = compare(kind, kind.empty, obj).changed
-    return [entry_of(manager, changed, now)] if changed else []
+    """The entries of a new object.  Raises ElementError."""
+    written = {key: value for key, value in obj.items() if kind.writes(key)}
+    if "metadata" in written:
+        written["metadata"] = _owned_metadata(written["metadata"])
+    fields = structured_merge.added(kind.type, kind.empty, written)
+    return [entry_of(manager, fields, now)] if fields else []
 
 
 def updated(
@@ -229,11 +232,16 @@ def with_fields(entries: list[dict], manager: Manager, added: Fields, now: str) 
     """The entries after `manager` has got more fields, at the time `now`."""
     own = manager.identity
     present = next((entry for entry in entries if identity(entry) == own), None)
-    fields = fieldset.union(present["fieldsV1"], added) if present else added
-    if present and fields is present["fieldsV1"] and present.get("time", "") == now:
+    if present is None:
+        return ordered([*entries, entry_of(manager, added, now)])
+    fields = fieldset.union(present["fieldsV1"], added)
+    if fields is not present["fieldsV1"]:
+        joined = entry_of(manager, fields, now)
+    elif present.get("time", "") == now:
         return entries
-    rest = [entry for entry in entries if entry is not present]
-    return ordered([*rest, entry_of(manager, fields, now)])
+    else:
+        joined = {**present, "time": now}
+    return ordered([joined if entry is present else entry for entry in entries])
 
 
 def without(

@@ -56,7 +56,7 @@ def _keyed(type: Type, item: object) -> str:
         raise ElementError(f"associative list with keys may not have {what}")
     keys = type.list_keys
     if len(keys) == 1 and (value := item.get(keys[0])) is not None:
-        return _key(keys, (value,), value.__class__)
+        return _key(keys[0], value, value.__class__)
     found = {key: item.get(key, type.key_defaults.get(key)) for key in sorted(keys)}
     found = {key: value for key, value in found.items() if value is not None}
     if not found:
@@ -70,8 +70,8 @@ def _keyed(type: Type, item: object) -> str:
 
 # The value's class is part of what is remembered, for 1 == 1.0 == True.
 @lru_cache(maxsize=4096)
-def _key(keys: tuple, values: tuple, _: type) -> str:
-    return "k:" + orjson.dumps(dict(zip(keys, values, strict=True))).decode()
+def _key(key: str, value: object, _: type) -> str:
+    return "k:" + orjson.dumps({key: value}).decode()
 
 
 @lru_cache(maxsize=4096)
@@ -98,25 +98,22 @@ def union(left: Fields, right: Fields) -> Fields:
 
 
 def _union(left: Fields, right: Fields) -> Fields:
+    """Looks at `right` alone: usually few fields join many."""
     if left is right:
         return left
-    member = _is_member(left)
-    children, changed = {}, not member and _is_member(right)
-    for key, below in left.items():
-        other = right.get(key)
-        if other is None:
-            children[key] = below
-        elif key != _SELF:
-            children[key] = merged = _union(below, other)
-            changed = changed or merged is not below
+    result = left
+    if _is_member(right) and not _is_member(left):
+        result = {_SELF: MEMBER, **left}
     for key, below in right.items():
-        if key not in left and key != _SELF:
-            children[key] = below
-            changed = True
-    if not changed:
-        return left
-    children.pop(_SELF, None)
-    return _node(member or _is_member(right), children)
+        present = left.get(key)
+        if key == _SELF:
+            continue
+        joined = below if present is None else _union(present, below)
+        if joined is not present:
+            if result is left:
+                result = dict(left) if left else {_SELF: MEMBER}
+            result[key] = joined
+    return result
 
 
 def difference(left: Fields, right: Fields) -> Fields:
@@ -127,17 +124,29 @@ def difference(left: Fields, right: Fields) -> Fields:
 
 
 def _difference(left: Fields, right: Fields) -> Fields | None:
-    member = _is_member(left) and not _is_member(right)
-    children, changed = {}, member != _is_member(left)
-    for key, below in left.items():
-        if key == _SELF:
+    """Looks at `right` alone: usually few fields leave many."""
+    member = _is_member(left)
+    result = left
+    if member and _is_member(right):
+        result = {key: below for key, below in left.items() if key != _SELF}
+    for key, other in right.items():
+        below = left.get(key)
+        if below is None or key == _SELF:
             continue
-        other = right.get(key)
-        rest = below if other is None else _difference(below, other)
-        if rest is not None:
-            children[key] = rest
-        changed = changed or rest is not below
-    return _node(member, children) if changed else left
+        rest = _difference(below, other)
+        if rest is below:
+            continue
+        if result is left:
+            result = dict(left)
+        if rest is None:
+            del result[key]
+        else:
+            result[key] = rest
+    if result is left:
+        return left
+    if _SELF in result and len(result) == 1:
+        return MEMBER
+    return result or None
 
 
 def intersection(left: Fields, right: Fields) -> Fields:

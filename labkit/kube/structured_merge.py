@@ -16,12 +16,16 @@ Source: sigs.k8s.io/structured-merge-diff typed (validate, tofieldset, compare, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from operator import attrgetter
 
 from labkit.kube.fieldset import MEMBER, ElementError, Fields, element, element_text
 from labkit.kube.schema import ANY, Type
 
 _GRANULAR = frozenset({"object", "map", "any"})
+_CONTAINERS = frozenset({dict, list})
+_class = attrgetter("__class__")
 
 
 class MergeError(ValueError):
@@ -141,18 +145,53 @@ def _with_self(node: Fields | None) -> Fields:
 
 def whole(type: Type, value: object) -> Fields:
     """The node of a value that was not there before: all that is in it, and it itself."""
-    if isinstance(value, dict) and _is_granular(type):
-        found = {
-            f"f:{key}": whole(field_type(type, key) or ANY, item) for key, item in value.items()
-        }
-    elif isinstance(value, list) and _is_associative(type):
-        found = {
-            name: whole(type.items, items[0]) if len(items) == 1 else MEMBER
-            for name, items in _indexed(type, value).items()
-        }
-    else:
-        return MEMBER
-    return _with_self(found)
+    if value.__class__ is dict:
+        if type.relation == "atomic" or type.kind not in _GRANULAR:
+            return MEMBER
+        if _CONTAINERS.isdisjoint(map(_class, value.values())):
+            return _flat(tuple(value))
+        found: Fields = {".": MEMBER}
+        for key, item in value.items():
+            # Most fields are scalars, which need no look at their types.
+            if item.__class__ in _CONTAINERS:
+                found["f:" + key] = whole(field_type(type, key) or ANY, item)
+            else:
+                found["f:" + key] = MEMBER
+        return found
+    if value.__class__ is list and value and _is_associative(type):
+        return {".": MEMBER, **_elements(type, value)}
+    return MEMBER
+
+
+def _elements(type: Type, items: list) -> Fields:
+    found = {element(type, item): whole(type.items, item) for item in items}
+    if len(found) < len(items):
+        found |= {name: MEMBER for name, same in _indexed(type, items).items() if len(same) > 1}
+    return found
+
+
+def added(type: Type, empty: Mapping, value: Mapping) -> Fields:
+    """The fields of a new object; `empty` is what there was of it before (nested, without values).
+
+    What is in `empty` is filled rather than added: it gives its fields, and not itself.
+    """
+    found: Fields = {}
+    for key, item in value.items():
+        below, before = field_type(type, key) or ANY, empty.get(key)
+        if before is None or item.__class__ is not before.__class__:
+            found["f:" + key] = whole(below, item)
+        elif item:
+            is_map = item.__class__ is dict and _is_granular(below)
+            node = added(below, before, item) if is_map else whole(below, item)
+            node = {name: sub for name, sub in node.items() if name != "."} or node
+            found["f:" + key] = node
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _flat(keys: tuple[str, ...]) -> Fields:
+    """The node of an object that has nothing but scalars."""
+    return _with_self({f"f:{key}": MEMBER for key in keys})
 
 
 def _indexed(type: Type, items: list) -> dict[str, list]:
