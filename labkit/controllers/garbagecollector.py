@@ -17,17 +17,20 @@ Dependents".  Left out: its graph of absent owners of unknown kinds; such refere
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from labkit.client import ApiError, Client
 from labkit.clock import Clock
+from labkit.controllers.customresources import resource_of
 from labkit.controllers.informers import InformerFactory, SharedInformer, SharingController
 from labkit.kube import objects
-from labkit.kube.resources import Resource
+from labkit.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, Resource
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _OWNERS = "owners"
+_REMEMBERED = 500  # owners that have gone, whose kind may have gone too
 
 
 class Owners(NamedTuple):
@@ -39,7 +42,10 @@ class Owners(NamedTuple):
 
 
 class GarbageCollector(SharingController):
-    """Collects objects of `resources`; keys are `<resource name> <namespace>/<name>`."""
+    """Collects objects of `resources` and custom resources.
+
+    Keys are `<resource name> <namespace>/<name>`.
+    """
 
     name = "garbage-collector-controller"
     workers = 20  # --concurrent-gc-syncs
@@ -55,19 +61,46 @@ class GarbageCollector(SharingController):
         self._kinds: dict[tuple[str, str], Resource] = {}
         self._caches: dict[str, tuple[Resource, SharedInformer]] = {}
         self._known: dict[str, str] = {}  # UID → key
+        self._absent: dict[str, None] = {}  # UIDs of what has gone, the newest last
         for resource in resources:
-            self._kinds[resource.group, resource.kind] = resource
             self._add(resource)
+        self._ending: set[asyncio.Task] = set()
+        definitions = self.watch(CUSTOM_RESOURCE_DEFINITIONS, enqueue=False)
+        self.on_change(definitions, self._defined)
 
-    def _add(self, resource: Resource) -> None:
+    def _add(self, resource: Resource) -> SharedInformer:
+        self._kinds[resource.group, resource.kind] = resource
         informer = self.watch(resource, enqueue=False)
         informer.add_index(_OWNERS, owner_uids)
         self._caches[resource.name] = resource, informer
         self.on_change(informer, lambda old, new: self._changed(resource, old, new))
+        return informer
+
+    def _defined(self, old: Mapping | None, new: Mapping | None) -> None:
+        """Begin and end to watch the instances of a CustomResourceDefinition."""
+        resource = resource_of(new) if new else None
+        name = (new or old)["metadata"]["name"]
+        watched = self._caches[name][0] if name in self._caches else None
+        if watched and watched != resource:
+            self._drop(watched)
+        if resource and watched != resource:
+            self._add(resource).start()
+
+    def _drop(self, resource: Resource) -> None:
+        _, informer = self._caches.pop(resource.name)
+        self._kinds.pop((resource.group, resource.kind), None)
+        self.unwatch(informer)
+        for obj in list(informer.store.values()):
+            self._gone(obj)
+        task = asyncio.create_task(self.informers.end(informer), name=f"{self.name} unwatch")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def reconcile(self, key: str) -> None:
         """Do what the object's owners, or its own deletion, ask for."""
         name, _, path = key.partition(" ")
+        if name not in self._caches:
+            return  # its definition has gone
         resource, informer = self._caches[name]
         cached = informer.store.get(path)
         obj = await self._read(resource, path, cached["metadata"]["uid"]) if cached else None
@@ -105,6 +138,9 @@ class GarbageCollector(SharingController):
     def _gone(self, obj: Mapping) -> None:
         uid = obj["metadata"]["uid"]
         self._known.pop(uid, None)
+        self._absent[uid] = None
+        if len(self._absent) > _REMEMBERED:
+            del self._absent[next(iter(self._absent))]
         self._look_at(self._dependents(uid))
         self._look_at_owners(obj)
 
@@ -113,7 +149,7 @@ class GarbageCollector(SharingController):
         for uid in owner_uids(obj):
             if key := self._known.get(uid):
                 name, _, path = key.partition(" ")
-                owner = self._caches[name][1].store.get(path)
+                owner = self._caches[name][1].store.get(path) if name in self._caches else None
                 if owner and objects.is_deleting(owner):
                     self.queue.add(key)
 
@@ -164,6 +200,9 @@ class GarbageCollector(SharingController):
     async def _owners(self, obj: Mapping) -> Owners:
         found = Owners([], [], [])
         for reference in obj["metadata"].get("ownerReferences") or ():
+            if reference["uid"] in self._absent:
+                found.dangling.append(reference)
+                continue
             group = reference["apiVersion"].rpartition("/")[0]
             resource = self._kinds.get((group, reference["kind"]))
             if resource is None:

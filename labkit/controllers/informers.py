@@ -81,6 +81,11 @@ class InformerFactory:
             self._informers[identity] = SharedInformer(self.client, resource, self.clock, **scope)
         return self._informers[identity]
 
+    async def end(self, informer: SharedInformer) -> None:
+        """End one watch, of a resource that is no longer served; the next user has a new one."""
+        self._informers = {k: one for k, one in self._informers.items() if one is not informer}
+        await informer.end()
+
     async def stop(self) -> None:
         """End all watches.  Safe to repeat."""
         await asyncio.gather(*(informer.end() for informer in self._informers.values()))
@@ -108,6 +113,14 @@ class SharingController(Controller):
         """Call `handler(old, new)` for every change until this controller stops."""
         self._handlers.append((informer, handler))
         informer.add_handler(handler)
+
+    def unwatch(self, informer: SharedInformer) -> None:
+        """Hear no more of an informer."""
+        for one, handler in self._handlers:
+            if one is informer:
+                informer.remove_handler(handler)
+        self._handlers = [pair for pair in self._handlers if pair[0] is not informer]
+        self._informers = [one for one in self._informers if one is not informer]
 
     async def stop(self) -> None:
         """End workers, delays and Events, and the watches if nobody shares them."""

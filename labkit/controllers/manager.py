@@ -56,6 +56,29 @@ RESOURCES: tuple[Resource, ...] = (
     known.ROLE_BINDINGS,
     known.CLUSTER_ROLES,
     known.CLUSTER_ROLE_BINDINGS,
+    known.REPLICATION_CONTROLLERS,
+    known.RESOURCE_QUOTAS,
+    known.LIMIT_RANGES,
+    known.POD_TEMPLATES,
+    known.PERSISTENT_VOLUME_CLAIMS,
+    known.PERSISTENT_VOLUMES,
+    known.STATEFUL_SETS,
+    known.DAEMON_SETS,
+    known.CONTROLLER_REVISIONS,
+    known.JOBS,
+    known.CRON_JOBS,
+    known.INGRESSES,
+    known.INGRESS_CLASSES,
+    known.NETWORK_POLICIES,
+    known.POD_DISRUPTION_BUDGETS,
+    known.PRIORITY_CLASSES,
+    known.STORAGE_CLASSES,
+    known.CSI_DRIVERS,
+    known.CSI_NODES,
+    known.CSI_STORAGE_CAPACITIES,
+    known.VOLUME_ATTACHMENTS,
+    known.RUNTIME_CLASSES,
+    known.CUSTOM_RESOURCE_DEFINITIONS,
 )
 # What is never anybody's dependent or owner, but numerous: upstream ignores Events too.
 _UNCOLLECTED = (known.EVENTS, known.LEASES)
@@ -74,8 +97,9 @@ class ControllerManager:
 
     `pod_cidr(n)` is the range of addresses of the n-th node (from 1), `root_ca` the certificate of
     the cluster's authority (PEM) for the ConfigMaps kube-root-ca.crt, `service_account_key` (PEM)
-    signs the tokens in Secrets; without one of these, the controller that needs it is not run.  `resources` is what namespaces are emptied of and the
-    garbage collector watches.
+    signs the tokens in Secrets; without one of these, the controller that needs it is not run.
+    `resources` is what namespaces are emptied of and the garbage collector watches; custom
+    resources are added as they are defined.
     """
 
     def __init__(

@@ -14,16 +14,17 @@ from collections.abc import Iterable, Mapping
 
 from labkit.client import ApiError, Client
 from labkit.clock import Clock
+from labkit.controllers.customresources import resource_of
 from labkit.controllers.informers import InformerFactory, SharingController
 from labkit.kube import conditions, objects
-from labkit.kube.resources import NAMESPACES, PODS, Resource
+from labkit.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, Resource
 
 FINALIZER = "kubernetes"
 _AGAIN = 1.0  # seconds between looks at a namespace whose content is still going
 
 
 class NamespaceController(SharingController):
-    """Empties Terminating namespaces of objects of `resources`, then lets them go."""
+    """Empties Terminating namespaces of `resources` and custom resources, then lets them go."""
 
     name = "namespace-controller"
     workers = 10  # --concurrent-namespace-syncs
@@ -37,6 +38,7 @@ class NamespaceController(SharingController):
     ) -> None:
         super().__init__(client, clock, informers)
         self._namespaces = self.watch(NAMESPACES)
+        self._definitions = self.watch(CUSTOM_RESOURCE_DEFINITIONS, enqueue=False)
         namespaced = [resource for resource in resources if resource.namespaced]
         self._resources = sorted(namespaced, key=lambda resource: resource != PODS)
 
@@ -48,7 +50,7 @@ class NamespaceController(SharingController):
             return None
         left: Counter[Resource] = Counter()
         held: Counter[str] = Counter()
-        for resource in self._resources:
+        for resource in (*self._resources, *self._custom()):
             items = await self._delete_all(resource, key)
             left[resource] += len(items)
             held.update(name for each in items for name in each["metadata"].get("finalizers") or ())
@@ -60,6 +62,10 @@ class NamespaceController(SharingController):
         rest = [name for name in finalizers if name != FINALIZER]
         await self._finalize({**namespace, "spec": {**namespace["spec"], "finalizers": rest}})
         return None
+
+    def _custom(self) -> list[Resource]:
+        found = map(resource_of, self._definitions.store.values())
+        return [resource for resource in found if resource and resource.namespaced]
 
     async def _delete_all(self, resource: Resource, namespace: str) -> list[Mapping]:
         """Order the deletion of all that is not being deleted; what is there afterwards."""

@@ -85,8 +85,8 @@ class CustomResources:
                 self._queue.put_nowait(name)
 
     def _serve(self, name: str, definition: Mapping | None, revision: int) -> None:
-        wanted = _identity(definition)
-        if wanted == self._served.get(name, ()):
+        wanted, known = _identity(definition), self._served.get(name, ())
+        if wanted == known:
             return
         before = self._registry.owned(name)
         rows = kind.rows(definition, revision) if wanted else ()
@@ -95,9 +95,9 @@ class CustomResources:
             self._served[name] = wanted
         else:
             self._served.pop(name, None)
-        for row in before[:1]:
+        if before and wanted[:-1] != known[:-1]:
             # Who watches starts again and sees the objects as they are served now.
-            for watcher in self._state.of(row.storage).watchers:
+            for watcher in self._state.of(before[0].storage).watchers:
                 watcher.end()
 
     # In time.
@@ -213,7 +213,10 @@ class CustomResources:
 
 
 def _identity(definition: Mapping | None) -> tuple:
-    """What the rows of a definition depend on; nothing for one that is not served."""
+    """What the rows of a definition depend on; nothing for one that is not served.
+
+    The last part, whether it is being deleted, does not change what objects look like.
+    """
     if definition is None or not conditions.is_true(definition, "Established"):
         return ()
     names_ = (definition.get("status") or {}).get("acceptedNames")
