@@ -162,7 +162,7 @@ def _bad(data: bytes, at: int, context: str) -> _Wrong:
         return _Wrong("unexpected end of JSON input")
     letter = chr(data[at])
     shown = {"'": "\\'", '"': '"'}.get(letter) or json.dumps(letter, ensure_ascii=False)[1:-1]
-    if not letter.isprintable() and len(shown) == 1 or shown.startswith("\\u00"):
+    if (not letter.isprintable() and len(shown) == 1) or shown.startswith("\\u00"):
         shown = f"\\x{ord(letter):02x}" if ord(letter) < 0x80 else f"\\u{ord(letter):04x}"
     return _Wrong(f"invalid character '{shown}' {context}")
 

@@ -4,9 +4,9 @@ The definitions are those of Kubernetes 1.36 in the package `kubernetes-validate
 written by hand.  A `Type` is one Go type as it appears in JSON.  From it come
 
 - `accepts`: a compiled check (jsonschema-rs) that an object needs no second look: all fields known,
-  all values of the right type, no nulls;
-- `decode`: the second look, which drops unknown fields and nulls, and words what is wrong as Go's
-  JSON decoder does;
+  all values of the right type, no nulls, nothing empty;
+- `decode`: the second look, which drops unknown fields, nulls and what is empty, and words what is
+  wrong as Go's JSON decoder does;
 - the merge keys of strategic merge patch (`labkit.kube.patch`).
 
 Types are made on first use.  Left out: the schema's `required` and `enum`, since a kube-apiserver's
@@ -33,6 +33,12 @@ _FILE = "kubernetes-json-schema/v1.36.0-local/_definitions.json"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _OPEN = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"
+_WRITTEN_EMPTY = {
+    "v1.EndpointSlice": ("ports",),
+    "v1.Role": ("rules",),
+    "v1.ClusterRole": ("rules",),
+    "v2.HorizontalPodAutoscalerStatus": ("currentMetrics",),
+}
 _INTEGERS = {"int32": 2**31, "int64": 2**63}
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"
 # The published schemas leave out defaults; this is the only one that is part of a list's keys.
@@ -52,6 +58,9 @@ class Type:
     `relation` tells how server-side apply merges: "atomic" is owned as a whole, a "set" by its
     values, a "map" by the elements that `list_keys` tell apart, where `key_defaults` stand in for
     a key that an element leaves out; "" is granular for objects and maps and atomic for lists.
+
+    `keeps` are an object's lists and maps that are written even when they are empty; of all others
+    Go makes no difference between empty and absent.
     """
 
     kind: str
@@ -63,6 +72,7 @@ class Type:
     relation: str = ""
     list_keys: tuple[str, ...] = ()
     key_defaults: Mapping[str, object] = field(default_factory=dict)
+    keeps: frozenset[str] = frozenset()
 
 
 ANY = Type("any", "interface {}")
@@ -113,7 +123,8 @@ def _definition(name: str, making: dict[str, Type]) -> Type:
         result = _scalar(schema)
     else:
         relation = "atomic" if schema.get("x-kubernetes-map-type") == "atomic" else ""
-        result = making[name] = Type("object", _go_name(name), relation=relation)
+        keeps = frozenset((*schema.get("required", ()), *_WRITTEN_EMPTY.get(_go_name(name), ())))
+        result = making[name] = Type("object", _go_name(name), relation=relation, keeps=keeps)
         for key, value in schema["properties"].items():
             result.fields[key] = _inline(value, making)
     _made[name] = result
@@ -151,6 +162,7 @@ def _inline(schema: Mapping, making: dict[str, Type]) -> Type:
         relation,
         keys,
         {key: _KEY_DEFAULTS[key] for key in keys if key in _KEY_DEFAULTS},
+        result.keeps,
     )
 
 
@@ -205,7 +217,10 @@ def _json_schema(type: Type, defs: dict[str, dict]) -> dict:
             key = f"{type.name}-{id(type.fields)}"
             if key not in defs:
                 defs[key] = {}
-                properties = {name: _json_schema(t, defs) for name, t in type.fields.items()}
+                properties = {
+                    name: _json_schema(t, defs) | ({} if name in type.keeps else _some(t))
+                    for name, t in type.fields.items()
+                }
                 defs[key] = {
                     "type": "object",
                     "properties": properties,
@@ -230,6 +245,11 @@ def _json_schema(type: Type, defs: dict[str, dict]) -> dict:
         case "any":
             return {}
     return {"type": type.kind}
+
+
+def _some(type: Type) -> dict:
+    """The schema's word for a list or a map that is not empty."""
+    return {"list": {"minItems": 1}, "map": {"minProperties": 1}}.get(type.kind, {})
 
 
 def decode(definition: str, obj: Mapping) -> tuple[dict, list[str]]:
@@ -273,7 +293,9 @@ def _decode_object(type: Type, value: Mapping, path: str, field: str, unknown: l
             unknown.append(inner)
         elif item is not None:
             below = f"{field}.{key}" if field else key
-            result[key] = _decode(known, item, inner, below, name, unknown)
+            found = _decode(known, item, inner, below, name, unknown)
+            if found or known.kind not in ("list", "map") or key in type.keeps:
+                result[key] = found
     return result
 
 

@@ -46,6 +46,14 @@ def test_nulls_are_dropped():
     assert schema.decode(POD, obj) == (GOOD, [])
 
 
+def test_empty_lists_and_maps_are_dropped_where_go_drops_them():
+    obj = {"metadata": {"labels": {}, "finalizers": []}, "spec": {"containers": [], "volumes": []}}
+    assert not schema.accepts(POD, obj)
+    assert schema.decode(POD, obj) == ({"metadata": {}, "spec": {"containers": []}}, [])
+    assert schema.accepts("io.k8s.api.rbac.v1.Role", {"rules": []})
+    assert schema.accepts(POD, {"spec": {"containers": [], "securityContext": {}}})
+
+
 def test_unknown_fields_are_dropped_and_named_with_their_indexes():
     obj = changed("spec.containers.0.imagee", "x")
     assert schema.decode(POD, obj) == (GOOD, ["spec.containers[0].imagee"])

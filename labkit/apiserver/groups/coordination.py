@@ -10,6 +10,6 @@ from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
 
-LEASE = Strategy(validate=validate_core.lease, create_on_update=True)
+LEASE = Strategy(validate=validate_core.lease, create_on_update=True, needs_version=True)
 
 ROWS = (row(resources.LEASES, LEASE),)

@@ -11,6 +11,7 @@ from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
 
 POD_DISRUPTION_BUDGET = Strategy(
+    needs_version=True,
     validate=validate_policy.disruption_budget,
     generation=(("spec",),),
     initial_status={
