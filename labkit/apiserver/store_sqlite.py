@@ -128,11 +128,11 @@ class SQLiteStore:
         try:
             while (chore := self._chores.get()) != "end":
                 if chore == "checkpoint":
-                    _checkpoint(connection, "PASSIVE")
+                    self._checkpoint(connection, "PASSIVE")
                 else:
                     self._back_up(connection)
             self._back_up(connection)
-            _checkpoint(connection, "TRUNCATE")
+            self._checkpoint(connection, "TRUNCATE")
         finally:
             connection.close()
 
@@ -149,16 +149,25 @@ class SQLiteStore:
         """Order a checkpoint each time that enough has been written."""
         before, self._written = self._written, self._written + records
         if before // _RESTART_EVERY != self._written // _RESTART_EVERY:
-            _checkpoint(connection, "RESTART")
+            self._checkpoint(connection, "RESTART")
         elif before // _CHECKPOINT_EVERY != self._written // _CHECKPOINT_EVERY:
             self._chores.put("checkpoint")
+
+    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> bool:
+        """Copy the write-ahead log into the database; whether that was possible to its end."""
+        try:
+            (busy, *_) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        except sqlite3.Error as error:
+            log.warning("checkpoint failed mode=%s error=%s", mode, error)
+            return False
+        return not busy
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Append | _Trim]) -> None:
         appends = [entry for entry in group if isinstance(entry[0], Record)]
         trims = self._owed + [entry for entry in group if not isinstance(entry[0], Record)]
         records = [entry[0] for entry in appends]
         error = self._attempt(connection, records, trims)
-        if isinstance(error, StoreFull) and _checkpoint(connection, "TRUNCATE"):
+        if isinstance(error, StoreFull) and self._checkpoint(connection, "TRUNCATE"):
             error = self._attempt(connection, records, trims)
         self._owed = trims if error else []
         if bool(error) != self._failing:  # once for each time that it fails, or the log grows too
@@ -205,16 +214,6 @@ def _insert(connection: sqlite3.Connection, records: list[Record]) -> None:
 def _insert_statement(rows: int) -> str:
     places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
     return f"INSERT INTO log (revision, resource, key, deleted, value, crc) VALUES {places}"
-
-
-def _checkpoint(connection: sqlite3.Connection, mode: str) -> bool:
-    """Copy the write-ahead log into the database; whether that was possible to its end."""
-    try:
-        (busy, *_) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-    except sqlite3.Error as error:
-        log.warning("checkpoint failed mode=%s error=%s", mode, error)
-        return False
-    return not busy
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -2,8 +2,8 @@
 
 A kill stops a process between two of its system calls.  Here the writer is held between two groups
 and the files are copied; then the end of the write-ahead log is cut off somewhere behind the last
-group that anybody can have heard of, as if the process had died in the middle of a later group.
-The threads that copy the log into the database go on while the files are copied.
+group that anybody can have heard of, or that is in the database already, as if the process had died
+in the middle of a later group.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class KillableStore(SQLiteStore):
         self._log_path = path.with_name(path.name + "-wal")
         self._heard = heard
         self._between_groups = threading.Lock()
+        self._between_checkpoints = threading.Lock()
         self._dead = False
+        self._copied = 0  # the length of the log of which anything is in the database
         self._told = 0  # the length of the log with all groups that anybody can have heard of
 
     def open(self) -> Contents:
@@ -42,12 +44,12 @@ class KillableStore(SQLiteStore):
 
     def kill(self, target: Path, cut: float) -> None:
         """Write no more; `target` becomes the file as it is, less the share `cut` of its end."""
-        with self._between_groups:
+        with self._between_groups, self._between_checkpoints:
             self._dead = True
             shutil.copyfile(self._path, target)
             log = target.with_name(target.name + "-wal")
             shutil.copyfile(self._log_path, log)
-            unheard = max(0, log.stat().st_size - self._told)
+            unheard = log.stat().st_size - max(self._told, self._copied)
             with open(log, "r+b") as file:
                 file.truncate(log.stat().st_size - int(unheard * cut))
 
@@ -64,6 +66,11 @@ class KillableStore(SQLiteStore):
         if records:  # told before anybody is told of the group
             self._loop.call_soon_threadsafe(self._tell_length, self._log_path.stat().st_size)
         return error
+
+    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> bool:
+        with self._between_checkpoints:
+            self._copied = self._log_path.stat().st_size
+            return super()._checkpoint(connection, mode)
 
     def _tell_length(self, length: int) -> None:
         self._told = length

@@ -1,7 +1,7 @@
 """An API server in a process of its own, on one store and one port, which can be killed.
 
-`python -m tests.durability.server DIRECTORY PORT` is that process: it says `ready` and serves until
-it is ended.  SIGTERM ends it in order, SIGKILL does not.
+`python -m tests.durability.server DIRECTORY PORT WINDOW` is that process: it says `ready` and
+serves until it is ended.  SIGTERM ends it in order, SIGKILL does not.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import socket
 import ssl
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
 import uvloop
 
-from labkit.apiserver.core import APIServer
+from labkit.apiserver import core
+from labkit.apiserver.collection import WINDOW
 from labkit.apiserver.http import HTTPServer
+from labkit.apiserver.state import State
 from labkit.apiserver.store_sqlite import SQLiteStore
 from labkit.clock import Clock
 from labkit.clusters.pki import CertificateAuthority
@@ -30,8 +33,9 @@ ROOT = Path(__file__).parents[2]
 class ServerProcess:
     """A server over the store `directory`/state.db; `kill` and `start` as often as one likes."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, window: int = WINDOW) -> None:
+        """`window` is how many events of a resource are kept for watches that resume."""
+        self.directory, self._window = directory, window
         self.certificates = Certificates(directory / "pki")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -42,7 +46,8 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start; return when it answers."""
-        command = [sys.executable, "-m", __name__, str(self.directory), str(self.port)]
+        arguments = [str(self.directory), str(self.port), str(self._window)]
+        command = [sys.executable, "-m", __name__, *arguments]
         log = open(self.directory / "log", "ab")  # noqa: SIM115 (the child's from now on)
         with log:
             self.process = subprocess.Popen(
@@ -74,12 +79,13 @@ class ServerProcess:
         return httpx.Client(base_url=self.url, verify=context, trust_env=False, **options)
 
 
-async def _serve(directory: Path, port: int) -> None:
+async def _serve(directory: Path, port: int, window: int) -> None:
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
+    core.State = partial(State, window=window)
     clock = Clock()
     authority = CertificateAuthority(directory / "pki", clock.now())
-    api = APIServer(SQLiteStore(directory / "state.db"), clock, service_cidr="127.96.0.0/16")
+    api = core.APIServer(SQLiteStore(directory / "state.db"), clock, service_cidr="127.96.0.0/16")
     await api.start()
     http = HTTPServer(
         api,
@@ -96,4 +102,4 @@ async def _serve(directory: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(_serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
