@@ -254,6 +254,8 @@ async def _body(request: web.BaseRequest, method: str) -> bodies.Body:
             content = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
+    except web.RequestPayloadError as error:
+        raise statuses.bad_request(str(error)) from None
     except TimeoutError:
         raise status_error(408, "Timeout", "the request's body did not arrive in time") from None
     return bodies.decode(content, method, request.headers.get("Content-Type", ""))
