@@ -150,7 +150,10 @@ class Proxies:
         )
         ready = [one for slice_ in slices["items"] for one in endpoints(slice_, port)]
         if not ready:
-            raise _unavailable(f'no endpoints available for service "{wanted.name}"')
+            # Upstream names the Service alone where it has no endpoints, ready or not.
+            known = any(slice_.get("endpoints") for slice_ in slices["items"])
+            asked = wanted.name if known else name
+            raise _unavailable(f'no endpoints available for service "{asked}"')
         return Backend(f"{scheme}://{random.choice(ready)}", self._anyone)
 
     async def _node(self, wanted: Proxy) -> Backend:

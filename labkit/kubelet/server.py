@@ -159,6 +159,12 @@ class KubeletServer:
         return None
 
 
+_PULLS = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+
+
 class LogError(Exception):
     """A log that cannot be had: an HTTP status and a plain sentence."""
 
@@ -170,9 +176,8 @@ class LogError(Exception):
 def _waiting_message(view: View, container: str, pod: str) -> str:
     waiting = (view.container_status(container).get("state") or {}).get("waiting") or {}
     reason = waiting.get("reason") or "ContainerCreating"
-    if reason in ("ErrImagePull", "ImagePullBackOff"):
-        reason = f"trying and failing to pull image ({reason})"
-    return f'container "{container}" in pod "{pod}" is waiting to start: {reason}'
+    words = _PULLS.get(reason, reason)
+    return f'container "{container}" in pod "{pod}" is waiting to start: {words}'
 
 
 def log_params(query: Mapping[str, str], now: float) -> dict[str, str]:

@@ -128,7 +128,7 @@ async def test_logs_that_cannot_be_had_are_explained(embedded: Lab):
     assert await get(kubelet, LOGS) == (
         400,
         'container "app" in pod "web" is waiting to start: '
-        "trying and failing to pull image (ErrImagePull)",
+        "image can't be pulled",
     )
     assert await get(kubelet, LOGS + "?previous=true") == (
         400, 'previous terminated container "app" in pod "web" not found'
