@@ -1,17 +1,29 @@
-"""`make bench`: every figure, with the machine that it was measured on."""
+"""`make bench`: every figure, with the machine that it was measured on.
+
+`python -m benchmarks --kubeconfig FILE` measures the API server of any other cluster instead.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+from pathlib import Path
 
-from benchmarks import cluster
+from benchmarks import api, cluster
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--kubeconfig", type=Path, help="measure only this cluster's API server")
+    path = parser.parse_args().kubeconfig
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    for what, figure in cluster.measure():
+    print(f"API server: TLS, {api.CONNECTIONS} connections, medians of {api.ROUNDS} rounds")
+    for what, figure in api.measure(path):
         print(f"{what:<40} {figure}", flush=True)
+    if path is None:
+        for what, figure in cluster.measure():
+            print(f"{what:<40} {figure}", flush=True)
 
 
 if __name__ == "__main__":
