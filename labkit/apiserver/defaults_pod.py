@@ -28,7 +28,6 @@ _PORT = {"protocol": "TCP"}
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _HTTP_GET = {"path": "/", "scheme": "HTTP"}
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_UNSET = (None, "")
 _FILE_MODE = {"defaultMode": 0o644}
 _VOLUMES: Mapping[str, Mapping] = {
     "configMap": _FILE_MODE,
@@ -53,7 +52,8 @@ _TOKEN_SECONDS = 3600
 def fill(target: dict, table: Mapping) -> None:
     """Set what `table` has and `target` lacks or leaves empty; for scalars (they are shared)."""
     for key, value in table.items():
-        if target.get(key) in _UNSET:
+        present = target.get(key)
+        if present is None or present == "":
             target[key] = value
 
 
@@ -84,8 +84,10 @@ def pod_spec(spec: dict) -> None:
     for one in spec.get("ephemeralContainers") or ():
         container(one)
         one.setdefault("resources", {})
-    resources(spec.get("resources") or {})
-    quantities(spec.get("overhead"))
+    if "resources" in spec:
+        resources(spec["resources"])
+    if "overhead" in spec:
+        quantities(spec["overhead"])
     for volume in spec.get("volumes") or ():
         _volume(volume)
 
@@ -118,14 +120,16 @@ def pull_policy(image: str) -> str:
 
 def resources(resources: dict) -> None:
     """Requests and limits in their canonical form."""
-    for amounts in (resources.get("requests"), resources.get("limits")):
-        quantities(amounts)
+    for name in ("requests", "limits"):
+        if name in resources:
+            quantities(resources[name])
 
 
 def quantities(amounts: dict | None) -> None:
     """Write every amount in its canonical form; nothing finer than a thousandth is kept."""
-    for name, amount in (amounts or {}).items():
-        amounts[name] = _rounded(amount)
+    if amounts:
+        for name, amount in amounts.items():
+            amounts[name] = _rounded(amount)
 
 
 @lru_cache(maxsize=4096)
@@ -165,9 +169,10 @@ def _volume(volume: dict) -> None:
 
 def volume_source(volume: dict) -> None:
     """Defaults of where a volume's content comes from, for Pods and for PersistentVolumes."""
-    for name in volume.keys() & _VOLUMES.keys():
-        for key, value in _VOLUMES[name].items():
-            volume[name].setdefault(key, value)
+    for name, source in volume.items():
+        if name in _VOLUMES:
+            for key, value in _VOLUMES[name].items():
+                source.setdefault(key, value)
 
 
 def _references(items: list | None) -> None:

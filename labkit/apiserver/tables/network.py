@@ -89,16 +89,12 @@ def _ingress(obj: Mapping, now: float) -> list:
 
 
 def _hosts(rules: list[Mapping]) -> str:
-    """The first three hosts; the rest is counted in rules, with hosts or without."""
-    hosts = [rule["host"] for rule in rules if rule.get("host")]
-    shown = ",".join(hosts[:_SHOWN_HOSTS]) or "*"
-    # Any rule after the third host counts as more.
-    full = len(hosts) >= _SHOWN_HOSTS and rules[-1] is not _nth_with_host(rules)
-    return f"{shown} + {len(rules) - _SHOWN_HOSTS} more..." if full else shown
-
-
-def _nth_with_host(rules: list[Mapping]) -> Mapping:
-    return [rule for rule in rules if rule.get("host")][_SHOWN_HOSTS - 1]
+    """The first three hosts; all rules after the third of them, with hosts or not, are more."""
+    places = [index for index, rule in enumerate(rules) if rule.get("host")][:_SHOWN_HOSTS]
+    shown = ",".join(rules[index]["host"] for index in places) or "*"
+    if len(places) < _SHOWN_HOSTS or places[-1] == len(rules) - 1:
+        return shown
+    return f"{shown} + {len(rules) - _SHOWN_HOSTS} more..."
 
 
 def _points(points: Iterable[Mapping]) -> list[str]:
