@@ -21,6 +21,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -107,9 +108,9 @@ class Kind:
 
     def writes(self, key: str) -> bool:
         """Whether the request is about this top-level field."""
-        if key in _ROOT_STRIPPED or key in self.ignored:
-            return False
-        return not self.only or key == self.only
+        if self.only:
+            return key == self.only
+        return key not in _ROOT_STRIPPED and key not in self.ignored
 
 
 class Changes(NamedTuple):
@@ -138,6 +139,7 @@ def interned(fields: Fields) -> Fields:
     return found
 
 
+@lru_cache(maxsize=1024)
 def manager_name(field_manager: str, user_agent: str) -> str:
     """The manager of a request: what it says, or who it comes from up to the first "/"."""
     if field_manager:
@@ -147,8 +149,10 @@ def manager_name(field_manager: str, user_agent: str) -> str:
 
 
 def identity(entry: Mapping) -> tuple[str, str, str, str]:
-    """What tells this entry from others."""
-    return manager_of(entry).identity
+    """What tells this entry from others, as `Manager.identity`."""
+    operation = entry["operation"]
+    version = "" if operation == APPLY else entry["apiVersion"]
+    return operation, entry.get("manager", ""), version, entry.get("subresource", "")
 
 
 def manager_of(entry: Mapping) -> Manager:
@@ -178,7 +182,7 @@ def compare(kind: Kind, old: Mapping, new: Mapping, type: Type | None = None) ->
     type = type or kind.type
     changed: Fields = {}
     removed: Fields = {}
-    for key in {**old, **new}:
+    for key in {**old, **new} if old.keys() != new.keys() else new:
         before, after = old.get(key), new.get(key)
         if before is after or not kind.writes(key):
             continue
@@ -222,10 +226,11 @@ def updated(
 ) -> list[dict]:
     """The entries after an update; the same list if nobody's fields change."""
     changes = compare(kind, old, new)
-    others = without(kind, entries, changes, old, new)
+    # What it changes it gets back in any case: so it may as well keep it.
+    kept = without(kind, entries, changes, old, new, keeping=manager.identity)
     if not changes.changed:
-        return others
-    return capped(with_fields(others, manager, changes.changed, now))
+        return kept
+    return capped(with_fields(kept, manager, changes.changed, now))
 
 
 def with_fields(entries: list[dict], manager: Manager, added: Fields, now: str) -> list[dict]:
@@ -245,9 +250,17 @@ def with_fields(entries: list[dict], manager: Manager, added: Fields, now: str) 
 
 
 def without(
-    kind: Kind, entries: list[dict], changes: Changes, old: Mapping, new: Mapping
+    kind: Kind,
+    entries: list[dict],
+    changes: Changes,
+    old: Mapping,
+    new: Mapping,
+    keeping: tuple | None = None,
 ) -> list[dict]:
-    """The entries without what changed; the same list where that is nothing of theirs."""
+    """The entries without what changed; the same list where that is nothing of theirs.
+
+    The manager with the identity `keeping` loses only what was removed.
+    """
     kept, seen = [], {kind.api_version: changes.all}
     for entry in entries:
         version = entry["apiVersion"]
@@ -256,7 +269,8 @@ def without(
             seen[version] = found and found.all
         if seen[version] is None:
             continue
-        rest = fieldset.difference(entry["fieldsV1"], seen[version])
+        lost = changes.removed if identity(entry) == keeping else seen[version]
+        rest = fieldset.difference(entry["fieldsV1"], lost)
         if rest is entry["fieldsV1"]:
             kept.append(entry)
         elif rest:

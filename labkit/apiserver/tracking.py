@@ -42,7 +42,7 @@ def _served(row: Registration, obj: Mapping) -> Mapping:
     """A stored object as a row serves it; of a custom resource only its version is different."""
     if row.custom:
         return {**obj, "apiVersion": row.resource.api_version}
-    return obj if row.resource == row.storage else convert.served(row, Encoded(obj, b"")).obj
+    return obj if row.storage is row.resource else convert.served(row, Encoded(obj, b"")).obj
 
 
 def _in_version(

@@ -13,7 +13,8 @@ from tests.api.conftest import APPLY, JSON_PATCH, MERGE, STRATEGIC, refused, unt
 
 
 def config_map(**data: str) -> dict:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    return {**body, "data": data} if data else body
 
 
 def deployment(**spec: object) -> dict:
@@ -129,8 +130,7 @@ def test_what_an_applier_no_longer_names_goes_unless_it_is_shared(apply, map_pat
     apply(map_path, config_map(x="1"), "second")
     found = apply(map_path, config_map(), "first").json()
     assert found["data"] == {"x": "1"}
-    bare = {**config_map(), "data": None}
-    found = apply(map_path, bare, "second").json()
+    found = apply(map_path, config_map(), "second").json()
     assert not found.get("data")
 
 
@@ -365,7 +365,7 @@ def test_a_client_can_rewrite_the_managed_fields(wire, ns, map_path):
 
 
 def test_the_oldest_of_many_updaters_become_one(wire, ns, map_path):
-    wire.ok("POST", f"{ns}/configmaps", config_map(), fieldManager="maker")
+    wire.ok("POST", f"{ns}/configmaps", config_map(x="1"), fieldManager="maker")
     for number in range(12):
         change = {"data": {f"key-{number}": "x"}}
         found = wire.patch(map_path, change, fieldManager=f"m-{number:02}").json()
