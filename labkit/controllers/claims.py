@@ -15,7 +15,15 @@ from typing import NamedTuple
 
 from labkit.client import ApiError, Client
 from labkit.kube import objects, selectors
-from labkit.kube.resources import Resource
+from labkit.kube.resources import REPLICATION_CONTROLLERS, Resource
+
+
+def selector_of(owner: Mapping) -> selectors.Selector | None:
+    """The selector of a workload; that of a ReplicationController is a plain map of labels."""
+    selector = owner["spec"].get("selector")
+    if selector and owner["kind"] == REPLICATION_CONTROLLERS.kind:
+        selector = {"matchLabels": selector}
+    return selectors.from_label_selector(selector)
 
 
 class Claims(NamedTuple):
@@ -54,8 +62,7 @@ async def claim(
     The owner is read from the API before the first adoption: the cache may not know yet that it
     is being deleted, and an adopted Pod would die with it.
     """
-    selector = selectors.from_label_selector(owner["spec"].get("selector"))
-    sorted_out = claims(owner, selector, candidates)
+    sorted_out = claims(owner, selector_of(owner), candidates)
     owned = list(sorted_out.owned)
     if objects.is_deleting(owner):
         return owned

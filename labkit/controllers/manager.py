@@ -19,6 +19,7 @@ from labkit.controllers.endpoints import EndpointsController
 from labkit.controllers.endpointslice import EndpointSliceController
 from labkit.controllers.garbagecollector import GarbageCollector
 from labkit.controllers.informers import InformerFactory
+from labkit.controllers.job import JobController
 from labkit.controllers.namespace import NamespaceController
 from labkit.controllers.nodeipam import NodeIPAMController
 from labkit.controllers.nodelifecycle import NodeLifecycleController, NodeLifecycleSettings
@@ -26,6 +27,7 @@ from labkit.controllers.podautoscaler.controller import HorizontalPodAutoscalerC
 from labkit.controllers.podautoscaler.settings import HPAControllerConfiguration
 from labkit.controllers.podgc import PodGCController
 from labkit.controllers.replicaset import ReplicaSetController
+from labkit.controllers.replicationcontroller import ReplicationManager
 from labkit.controllers.resourcequota import ResourceQuotaController
 from labkit.controllers.serviceaccount import (
     RootCACertificatePublisher,
@@ -135,6 +137,8 @@ class ControllerManager:
         collected = [resource for resource in resources if resource not in _UNCOLLECTED]
         yield DeploymentController(client, clock, shared)
         yield ReplicaSetController(client, clock, shared)
+        yield ReplicationManager(client, clock, shared)
+        yield JobController(client, clock, shared)
         yield EndpointSliceController(client, clock, shared, settings.max_endpoints_per_slice)
         yield EndpointsController(client, clock, shared)
         yield HorizontalPodAutoscalerController(client, clock, settings, shared)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from labkit.controllers.rollout import replicas_of
 from labkit.kube import conditions, objects, pods, times
+from labkit.kube.resources import REPLICATION_CONTROLLERS
 
 REPLICA_FAILURE = "ReplicaFailure"
 
@@ -25,10 +26,12 @@ def replica_set_status(
         "readyReplicas": sum(map(pods.is_ready, active)),
         "availableReplicas": sum(available_in(pod, wait, now) == 0 for pod in active),
     }
+    # ReplicationControllers have never learned to say this.
+    is_set = replica_set.get("kind") != REPLICATION_CONTROLLERS.kind
     return {
         "replicas": len(active),
         **{field: count for field, count in counts.items() if count},
-        "terminatingReplicas": terminating,
+        **({"terminatingReplicas": terminating} if is_set else {}),
         "observedGeneration": replica_set["metadata"].get("generation", 0),
     }
 

@@ -18,7 +18,7 @@ from labkit.client import ApiError, Client
 from labkit.client.events import NORMAL, WARNING
 from labkit.clock import Clock
 from labkit.controllers.batches import slow_start
-from labkit.controllers.claims import claim
+from labkit.controllers.claims import claim, selector_of
 from labkit.controllers.expectations import Expectations
 from labkit.controllers.informers import InformerFactory, SharingController, batch_delay
 from labkit.controllers.pod_ranking import pods_to_delete
@@ -39,6 +39,7 @@ class ReplicaSetController(SharingController):
     """Keeps every ReplicaSet at its number of Pods."""
 
     name = "replicaset-controller"
+    resource = REPLICA_SETS
     workers = 5  # --concurrent-replicaset-syncs
 
     def __init__(
@@ -46,7 +47,7 @@ class ReplicaSetController(SharingController):
     ) -> None:
         super().__init__(client, clock, informers)
         self.expectations = Expectations(clock)
-        self._sets = self.watch(REPLICA_SETS)
+        self._sets = self.watch(self.resource)
         self._sets.add_index(BY_CONTROLLER, controller_uid)
         self._sets.add_index("namespace", lambda obj: (obj["metadata"]["namespace"],))
         self.on_change(self._sets, self._set_changed)
@@ -63,7 +64,7 @@ class ReplicaSetController(SharingController):
             return None
         may_act = self.expectations.satisfied(key)
         mine = await claim(
-            self.client, PODS, REPLICA_SETS, replica_set, self._candidates(replica_set)
+            self.client, PODS, self.resource, replica_set, self._candidates(replica_set)
         )
         active = [pod for pod in mine if pods.is_active(pod)]
         failure = None
@@ -104,14 +105,12 @@ class ReplicaSetController(SharingController):
         return [
             objects.key(replica_set)
             for replica_set in self._sets.by_index("namespace", pod["metadata"]["namespace"])
-            if selectors.matches(
-                selectors.from_label_selector(replica_set["spec"].get("selector")), labels
-            )
+            if selectors.matches(selector_of(replica_set), labels)
         ]
 
     def _owner_key(self, pod: Mapping) -> str | None:
         owner = objects.controller_of(pod)
-        if owner is None or owner["kind"] != "ReplicaSet":
+        if owner is None or owner["kind"] != self.resource.kind:
             return None
         return f"{pod['metadata']['namespace']}/{owner['name']}"
 
@@ -209,7 +208,7 @@ class ReplicaSetController(SharingController):
             status["conditions"] = failed
         if status != replica_set.get("status"):
             fresh = {**replica_set, "status": status}
-            await self.client.update(REPLICA_SETS, fresh, "status")
+            await self.client.update(self.resource, fresh, "status")
 
     def _next_look(self, key: str, replica_set: Mapping, active: list[Mapping]) -> float | None:
         delays = [next_availability(replica_set, active, self.clock.now())]
