@@ -164,8 +164,12 @@ def _merge_elements(
             merged.append(_plain(item))
         else:
             merged[at] = strategic_merge(merged[at], item, type)
-    named = [item for item in patch if item.get(_PATCH) != "delete"] if order is None else order
-    return _ordered(merged, named, present, merge_key)
+    if order is None:
+        named = [item for item in patch if item.get(_PATCH) != "delete"]
+        return _ordered(merged, named, present, merge_key)
+    # Upstream orders by a list that it has changed in place meanwhile: new elements have taken the
+    # places of deleted ones.
+    return _ordered(merged, order, merged[: len(present)], merge_key)
 
 
 def _index(items: list, value: object, merge_key: str) -> int:
