@@ -24,6 +24,7 @@ YAML_ERRORS = "yaml: unmarshal errors:\n"
 _SHOWN = 30  # bytes of a body that is not understood
 _EXPLAINED = 256 * 1024  # bytes; to explain a longer text would keep others waiting
 _MIN_VALUES = 100_000  # that any YAML may have; with more, no more than it has bytes
+_MAX_DEPTH = 1000  # of nested YAML: its composer recurses in C, without a bound of its own
 _KIND = (
     'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
     'Kind string "json:\\"kind,omitempty\\"" }'
@@ -127,6 +128,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def _yaml(content: bytes, media: str) -> Body:
     try:
+        _check_depth(content)
         loader = _Loader(content)
         value = _Plain(content).of(loader.get_single_data())
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
@@ -135,6 +137,19 @@ def _yaml(content: bytes, media: str) -> Body:
     if not loader.repeated:
         return Body(value, media)
     return Body(value, media, (YAML_ERRORS + "  " + "\n  ".join(loader.repeated),))
+
+
+def _check_depth(content: bytes) -> None:
+    """Raises ValueError for a text that is nested too deeply."""
+    # Without these marks each level takes a line and one more space: megabytes for a few thousand.
+    if sum(map(content.count, (b"[", b"{", b"- ", b"-\t", b"? ", b"?\t"))) < _MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(content, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"exceeded max depth of {_MAX_DEPTH}")
 
 
 def _yaml_error(error: Exception) -> str:

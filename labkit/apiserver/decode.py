@@ -11,11 +11,13 @@ Ignore drops them silently.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 
 from labkit.apiserver import fields, statuses
 from labkit.apiserver.bodies import YAML_ERRORS, Malformed, not_object
+from labkit.apiserver.registration import Registration
 from labkit.apiserver.target import Call
 from labkit.client.errors import ApiError, status_error
 from labkit.kube import schema
@@ -34,6 +36,11 @@ def body(call: Call) -> dict:
     if errors := _strict_errors(call, call.repeated, unknown):
         raise statuses.bad_request(f"{_cannot(call)}: {errors}")
     return obj
+
+
+def other(call: Call, row: Registration) -> dict:
+    """The request's object, of another kind than its path's: a Binding, say.  Raises ApiError 400."""
+    return body(replace(call, target=replace(call.target, row=row)))
 
 
 def _unrecognized(call: Call, body: object) -> ApiError:

@@ -13,17 +13,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from labkit.apiserver import deletion, statuses
+from labkit.apiserver import decode, deletion, statuses
+from labkit.apiserver.registration import row
 from labkit.apiserver.request import Result
 from labkit.apiserver.selection import Selection
+from labkit.apiserver.strategy import Strategy
 from labkit.apiserver.target import Call
 from labkit.apiserver.writes import Writes
 from labkit.client.errors import ApiError, status_error
 from labkit.kube import conditions, disruption, objects, selectors
 from labkit.kube.pods import is_ready, is_terminal, phase
-from labkit.kube.resources import POD_DISRUPTION_BUDGETS, PODS
+from labkit.kube.resources import POD_DISRUPTION_BUDGETS, PODS, Resource
 
 _CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_EVICTION = row(Resource("policy", "v1", "evictions", "Eviction"), Strategy())
 _MAX_DISRUPTED = 2000  # evictions that the controller has not noticed yet
 _RETRY_SECONDS = 10
 
@@ -56,8 +59,8 @@ async def evict(writes: Writes, call: Call) -> Result:
 
 def _deletion(call: Call) -> Call:
     """The deletion that an Eviction asks for."""
-    body = call.body if isinstance(call.body, Mapping) else {}
-    if (body.get("metadata") or {}).get("name") != call.target.name:
+    body = decode.other(call, _EVICTION)
+    if body["metadata"].get("name") != call.target.name:
         raise statuses.bad_request("name in URL does not match name in Eviction object")
     options = body.get("deleteOptions") or {}
     return replace(call, body=options, dry_run=call.dry_run or bool(options.get("dryRun")))

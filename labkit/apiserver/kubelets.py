@@ -75,7 +75,7 @@ def kubelet_address(node: Mapping) -> str:
     status = node.get("status") or {}
     port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port", 10250)
     for address in status.get("addresses") or ():
-        if address["type"] == "InternalIP":
+        if address.get("type") == "InternalIP" and "address" in address:
             return f"https://{address['address']}:{port}"
     name = node["metadata"]["name"]
     raise statuses.internal(f"no preferred addresses found for the node {name}")

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 
 import orjson
 
-from labkit.apiserver import convert, fields, patching, scale_fields, statuses, tracking
+from labkit.apiserver import convert, decode, fields, patching, scale_fields, statuses, tracking
+from labkit.apiserver.registration import row
 from labkit.apiserver.request import Encoded, Result
+from labkit.apiserver.strategy import Strategy
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.watch import encode
 from labkit.apiserver.writes import Writes
@@ -22,6 +24,7 @@ from labkit.kube.resources import PODS, REPLICATION_CONTROLLERS, Resource
 
 _BINDINGS = Resource("", "v1", "pods/binding", "Binding")
 _SCALES = Resource("autoscaling", "v1", "scales", "Scale")
+_BINDING, _SCALE = row(_BINDINGS, Strategy()), row(_SCALES, Strategy())
 _CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -64,7 +67,8 @@ def get_scale(writes: Writes, target: Target) -> Result:
 
 async def put_scale(writes: Writes, call: Call) -> Result:
     """Set `spec.replicas` through a Scale.  Raises ApiError 400, 404, 409, 422."""
-    return await _set_scale(writes, call, lambda _: call.body)
+    scale = decode.other(call, _SCALE)
+    return await _set_scale(writes, call, lambda _: scale)
 
 
 async def patch_scale(writes: Writes, call: Call) -> Result:
@@ -125,7 +129,8 @@ def _scaled(served: Encoded, scale: object, target: Target) -> dict:
 
 
 def _replicas(scale: object, name: str) -> int:
-    if not isinstance(scale, dict) or not isinstance(scale.get("spec") or {}, dict):
+    parts = [scale.get(key) or {} for key in ("spec", "metadata")] if scale.__class__ is dict else [0]
+    if not all(isinstance(part, dict) for part in parts):
         raise statuses.bad_request("the request's body is not a Scale")
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if isinstance(replicas, bool) or not isinstance(replicas, int):
@@ -145,7 +150,7 @@ async def bind(writes: Writes, call: Call) -> Result:
     target = call.target
     await writes.state.settled(PODS, target.key)
     existing = writes.existing(target)
-    body = call.body if isinstance(call.body, Mapping) else {}
+    body = decode.other(call, _BINDING)
     node = (body.get("target") or {}).get("name")
     if not node:
         raise statuses.invalid(_BINDINGS, target.name, [fields.required("target.name")])
@@ -184,7 +189,7 @@ async def finalize(writes: Writes, call: Call) -> Result:
     target = call.target
     await writes.state.settled(target.row.storage, target.key)
     existing = writes.existing(target)
-    body = call.body if isinstance(call.body, Mapping) else {}
+    body = decode.body(call)
     version = (body.get("metadata") or {}).get("resourceVersion")
     if version and version != existing.obj["metadata"]["resourceVersion"]:
         raise statuses.conflict(target.row.resource, target.name)
