@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from labkit.apiserver.options import is_watch
+
 _VERBS = {
     "GET": "get",
     "HEAD": "get",
@@ -22,7 +24,6 @@ _VERBS = {
     "DELETE": "delete",
 }
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
-_TRUE = ("true", "1", "True", "TRUE", "t", "T")
 _ONE_NAME = "metadata.name="
 
 
@@ -61,7 +62,7 @@ def of(method: str, path: str, params: Mapping[str, str]) -> Attributes:
     verb, name = _VERBS.get(method, ""), place.name
     if not name:
         if verb == "get":
-            verb = "watch" if params.get("watch", "") in _TRUE else "list"
+            verb = "watch" if is_watch(params) else "list"
             name = _selected_name(params.get("fieldSelector", ""))
         elif verb == "delete":
             verb = "deletecollection"

@@ -237,6 +237,7 @@ NAME = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric c
 LABEL = "a valid label must be an empty string or consist of alphanumeric characters"
 PART = "name part must consist of alphanumeric characters, '-', '_' or '.'"
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": UID}
+OTHER = {**OWNER, "name": "p", "uid": UID.replace("0", "1")}
 METADATA = [
     ({"name": "Upper"}, f'metadata.name: Invalid value: "Upper": {NAME}'),
     ({"name": "x" * 254}, "must be no more than 253"),
@@ -259,9 +260,9 @@ METADATA = [
         'metadata.ownerReferences.apiVersion: Invalid value: "": version must not be empty',
     ),
     (
-        {"ownerReferences": [{**OWNER, "controller": True}, {**OWNER, "uid": "u", "controller": True}]},
-        "Only one reference can have Controller set to true. Found \"true\" in references for "
-        "ConfigMap/o and ConfigMap/o",
+        {"ownerReferences": [{**OWNER, "controller": True}, {**OTHER, "controller": True}]},
+        'Only one reference can have Controller set to true. Found "true" in references for '
+        "ConfigMap/o and ConfigMap/p",
     ),
     (
         {"ownerReferences": [{**OWNER, "kind": "Event"}]},
@@ -276,7 +277,7 @@ METADATA = [
         {"finalizers": ["orphan", "foregroundDeletion"]},
         "finalizer orphan and foregroundDeletion cannot be both set",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("metadata", "message"), METADATA, ids=lambda value: str(value)[:50])

@@ -130,6 +130,17 @@ STRATEGIC = {
         },
         pod("a", "c", "b"),
     ),
+    "a new element takes the place of one that is deleted": (
+        POD,
+        pod("a", "b", "d"),
+        {
+            "spec": {
+                "$setElementOrder/containers": [{"name": n} for n in "bc"],
+                "containers": [{"name": "c", "image": "c"}, {"name": "a", "$patch": "delete"}],
+            }
+        },
+        pod("b", "d", "c"),
+    ),
     "what the order does not name keeps its place before what it preceded": (
         POD,
         pod("a", "x", "b"),
