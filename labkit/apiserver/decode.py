@@ -39,7 +39,7 @@ def body(call: Call) -> dict:
 
 
 def other(call: Call, row: Registration) -> dict:
-    """The request's object, of another kind than its path's: a Binding, say.  Raises ApiError 400."""
+    """The request's object, of another kind than its path names.  Raises ApiError 400."""
     return body(replace(call, target=replace(call.target, row=row)))
 
 

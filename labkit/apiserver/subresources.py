@@ -129,8 +129,7 @@ def _scaled(served: Encoded, scale: object, target: Target) -> dict:
 
 
 def _replicas(scale: object, name: str) -> int:
-    parts = [scale.get(key) or {} for key in ("spec", "metadata")] if scale.__class__ is dict else [0]
-    if not all(isinstance(part, dict) for part in parts):
+    if not (isinstance(scale, dict) and _has_parts(scale)):
         raise statuses.bad_request("the request's body is not a Scale")
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if isinstance(replicas, bool) or not isinstance(replicas, int):
@@ -143,6 +142,10 @@ def _replicas(scale: object, name: str) -> int:
         why = "must be greater than or equal to 0"
         raise statuses.invalid(_SCALES, name, [fields.invalid("spec.replicas", replicas, why)])
     return replicas
+
+
+def _has_parts(scale: Mapping) -> bool:
+    return all(isinstance(scale.get(part) or {}, Mapping) for part in ("metadata", "spec"))
 
 
 async def bind(writes: Writes, call: Call) -> Result:
