@@ -145,7 +145,7 @@ def prometheus_text(usage: Usage) -> str:
     lines: dict[str, list[str]] = {name: [] for name in _HELP}
 
     def add(name: str, labels: str, value: float, at: float) -> None:
-        lines[name].append(f"{name}{labels} {value:.10g} {int(at * 1000)}")
+        lines[name].append(f"{name}{labels} {value} {int(at * 1000)}")
 
     for one in usage.pods:
         meta = one.pod["metadata"]
