@@ -36,12 +36,44 @@ class PatchError(ValueError):
 
 def json_patch(obj: object, operations: object) -> object:
     """Apply RFC 6902 operations.  Raises PatchError, also for a `test` that fails."""
+    if not isinstance(operations, list) or not all(isinstance(one, dict) for one in operations):
+        raise PatchError(f"not a JSON patch: {operations!r}")
+    for operation in operations:
+        try:
+            obj = jsonpatch.JsonPatch([operation]).apply(obj, in_place=True)
+        except jsonpatch.JsonPatchTestFailed:
+            raise PatchError(f"testing value {operation['path']} failed: test failed") from None
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+            raise PatchError(_misfit(obj, operation) or str(error)) from None
+        except (TypeError, KeyError, AttributeError) as error:
+            raise PatchError(f"not a JSON patch: {error}") from None
+    return obj
+
+
+# What has no place, or nothing in its place; words of github.com/evanphx/json-patch.
+_NO_PLACE = {
+    "add": 'add operation does not apply: doc is missing path: "{path}": missing value',
+    "remove": 'remove operation does not apply: doc is missing path: "{path}": missing value',
+    "replace": "replace operation does not apply: doc is missing path: {path}: missing value",
+}
+_NOTHING_THERE = {
+    "remove": "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: "
+    "missing value",
+    "replace": "replace operation does not apply: doc is missing key: {path}: missing value",
+}
+
+
+def _misfit(obj: object, operation: dict) -> str:
+    """Why an operation on a field does not fit; empty where there is no better word for it."""
+    name, path = operation.get("op"), operation.get("path")
+    if name not in _NO_PLACE or not isinstance(path, str):
+        return ""
+    parent, _, key = path.rpartition("/")
     try:
-        return jsonpatch.JsonPatch(operations).apply(obj, in_place=True)
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-        raise PatchError(str(error)) from None
-    except (TypeError, KeyError, AttributeError) as error:
-        raise PatchError(f"not a JSON patch: {error}") from None
+        found = jsonpointer.resolve_pointer(obj, parent)
+    except jsonpointer.JsonPointerException:
+        return _NO_PLACE[name].format(path=path)
+    return _NOTHING_THERE.get(name, "").format(path=path, key=key) * isinstance(found, dict)
 
 
 def merge_patch(obj: object, patch: object) -> object:

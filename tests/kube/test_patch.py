@@ -278,3 +278,25 @@ def test_a_json_patch_applies_in_order():
 def test_a_json_patch_that_does_not_fit_is_refused(operations):
     with pytest.raises(patch.PatchError):
         patch.json_patch({"a": 1}, operations)
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        (("test", "/a/b"), "testing value /a/b failed: test failed"),
+        (("add", "/x/y"), 'add operation does not apply: doc is missing path: "/x/y"'),
+        (("remove", "/x/y"), 'remove operation does not apply: doc is missing path: "/x/y"'),
+        (
+            ("remove", "/a/x"),
+            "error in remove for path: '/a/x': Unable to remove nonexistent key: x",
+        ),
+        (("replace", "/x/y"), "replace operation does not apply: doc is missing path: /x/y"),
+        (("replace", "/a/x"), "replace operation does not apply: doc is missing key: /a/x"),
+    ],
+    ids=str,
+)
+def test_a_json_patch_that_does_not_fit_says_why_in_upstreams_words(operation, words):
+    name, path = operation
+    with pytest.raises(patch.PatchError) as caught:
+        patch.json_patch({"a": {"b": 1}}, [{"op": name, "path": path, "value": 2}])
+    assert str(caught.value).startswith(words)
