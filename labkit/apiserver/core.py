@@ -14,8 +14,18 @@ Source: k8s.io/kube-apiserver.  Left out: admission webhooks.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
-from labkit.apiserver import bootstrap, deletion, options, reads, statuses, subresources, target
+from labkit.apiserver import (
+    bootstrap,
+    deletion,
+    ephemeral,
+    options,
+    reads,
+    statuses,
+    subresources,
+    target,
+)
 from labkit.apiserver.allocation import Allocator
 from labkit.apiserver.custom.serving import CustomResources
 from labkit.apiserver.eviction import evict
@@ -117,8 +127,11 @@ class APIServer:
         if self._reviews.concern(where):
             return self._reviews.answer(where, request)
         if request.method == "GET":
-            return self._read(where, request)
-        return await _verb(request.method, where)(self.writes, target.call(where, request))
+            answer = self._read(where, request)
+        else:
+            verb = _verb(request.method, where)
+            answer = await verb(self.writes, target.call(where, request))
+        return _warning(where, answer) if where.row.custom else answer
 
     def _aggregated(self, path: str) -> AggregatedHandler | None:
         parts = path.split("/", 4)
@@ -149,6 +162,14 @@ class APIServer:
         if watcher.bookmarks:
             watcher.push(bookmark(*watcher.type, self.state.revision))
         watcher.end()
+
+
+def _warning(where: Target, answer: Result | Watch) -> Result | Watch:
+    """The answer, with what is always to be said of a custom resource's deprecated version."""
+    warnings = where.row.custom.warnings
+    if not warnings or isinstance(answer, Watch):
+        return answer
+    return replace(answer, warnings=(*warnings, *answer.warnings))
 
 
 def _verb(method: str, where: Target) -> _Verb:

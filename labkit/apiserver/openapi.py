@@ -28,10 +28,11 @@ _TITLE = {"title": "Kubernetes", "version": "v1.36.0"}
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+_STRATEGIC = "application/strategic-merge-patch+json"
 _PATCHES = (
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
+    _STRATEGIC,
     "application/apply-patch+yaml",
 )
 _WRITE_PARAMETERS = {
@@ -276,9 +277,14 @@ def _operation_v3(row: Registration, verb: str, method: str) -> dict:
         "responses": {"200": {"description": "OK", "content": _content(_answer(row, verb))}},
     }
     if body := _body(row, verb):
-        media = _PATCHES if method == "patch" else ("application/json", "application/yaml")
+        media = _patches(row) if method == "patch" else ("application/json", "application/yaml")
         found["requestBody"] = {"content": _content(body, media), "required": verb != "delete"}
     return found
+
+
+def _patches(row: Registration) -> list[str]:
+    """kubectl asks the documents how it may patch: custom resources have no strategic merge."""
+    return [media for media in _PATCHES if not (row.custom and media == _STRATEGIC)]
 
 
 def _content(definition: str, media: Iterable[str] = ("application/json",)) -> dict:
@@ -289,7 +295,7 @@ def _content(definition: str, media: Iterable[str] = ("application/json",)) -> d
 def _operation_v2(row: Registration, verb: str, method: str) -> dict:
     found = {
         **_common(row, verb),
-        "consumes": list(_PATCHES) if method == "patch" else ["*/*"],
+        "consumes": _patches(row) if method == "patch" else ["*/*"],
         "produces": ["application/json", "application/yaml"],
         "schemes": ["https"],
         "parameters": [

@@ -232,7 +232,8 @@ def _patchable(call: Call, served: Encoded) -> dict:
         return orjson.loads(served.json)
     status = orjson.loads(orjson.dumps(whole["status"])) if "status" in whole else {}
     head = {"apiVersion": whole["apiVersion"], "kind": whole["kind"]}
-    return {**head, "metadata": {"name": target.name}, "status": status}
+    kept = {key: whole["metadata"][key] for key in ("name", "resourceVersion")}
+    return {**head, "metadata": kept, "status": status}
 
 
 def may_go(obj: Mapping) -> bool:

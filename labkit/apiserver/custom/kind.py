@@ -120,7 +120,8 @@ class CustomKind:
     def served(self, item: Encoded) -> Encoded:
         """A stored object in this version; the very same one where that is how it is kept."""
         obj = item.obj
-        current = int(obj["metadata"]["resourceVersion"]) > self._since
+        version = obj["metadata"].get("resourceVersion")  # a dry run may have none
+        current = version is None or int(version) > self._since
         if current and obj["apiVersion"] == self.api_version:
             return item
         fresh = orjson.loads(item.json)
