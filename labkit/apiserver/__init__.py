@@ -19,5 +19,7 @@ Reading order, from the outside in:
   `reconcile_roles`, `validate_rbac`; `reviews` and `tokens`.
 - At the door: `gate`, `auth`, `impersonation`, `audit`.
 - Over HTTPS: `http`, `pages`, `discovery`, `openapi`, `negotiation`, `protobuf`, `tables`,
-  `streams`, `logs`.
+  `streams`.
+- Connections to Pods and nodes: `connect`, `kubelets`, `logs`, `tunnel` (exec, attach,
+  port-forward), `proxying`, `rewriting`.
 """

@@ -9,18 +9,19 @@ The modules in reading order:
 
     engine            Engine, the one object to start and stop
     server            HTTP: versions, errors, streams, hijacked connections
-    container_routes, other_routes      requests to calls
+    container_routes, attach_routes, other_routes      requests to calls
     runtime           what can be done with containers, and in which order things happen
     containers        a container's state and how the API shows it
     creation          from a request to a container: checks and defaults
     environment       what a process finds: variables, program, /etc files
     execs             further processes in a container
-    processes         the engine's end of the spawner: start, signal, read, reap
+    processes         the engine's end of the spawner: start, signal, reap
+    pipes, feed       standard input and output, terminals, and who holds up whom
     spawner           the parent of all containers' processes, and their lifeline
     logs              what containers wrote
     accounting, stats, host             CPU and memory
     images, references, dockerfile      what can be run
-    networks, ports                     addresses and published ports
+    connector, networks, ports          addresses and published ports
     events, filters, selection, errors, timestamps      the API's small change
 """
 

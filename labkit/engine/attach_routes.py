@@ -11,7 +11,8 @@ Left out: detach keys (the CLI looks for them itself), attach over WebSocket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -36,13 +37,14 @@ async def attach(request: web.Request) -> web.StreamResponse:
     begin = 0 if flag(request, "logs") else container.record.end
     live, config = flag(request, "stream"), container.config
 
-    async def output() -> AsyncIterator[bytes]:
+    async def output() -> AsyncGenerator[bytes]:
         if live:
             await _started(container)
-        chunks = container.record.follow(begin) if live else _past(container, begin)
-        async for chunk in chunks:
-            if chunk.stream in wanted:
-                yield _sent(chunk, config["Tty"])
+        chunks = container.record.attach(begin) if live else _past(container, begin)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                if chunk.stream in wanted:
+                    yield _sent(chunk, config["Tty"])
 
     async def take(reader: asyncio.StreamReader) -> bool:
         await _started(container)
@@ -58,7 +60,7 @@ async def _started(container: Container) -> None:
         await container.change()
 
 
-async def _past(container: Container, begin: int) -> AsyncIterator[Chunk]:
+async def _past(container: Container, begin: int) -> AsyncGenerator[Chunk]:
     for chunk in container.record.read(begin):
         yield chunk
 
@@ -101,11 +103,12 @@ async def exec_start(request: web.Request) -> web.StreamResponse:
     detach = (await body_of(request)).get("Detach", False)
     execs.check_startable(found)
 
-    async def output() -> AsyncIterator[bytes]:
+    async def output() -> AsyncGenerator[bytes]:
         await runtime.complete(execs.start(runtime, found))
-        async for chunk in found.feed.follow():
-            if chunk.stream in found.streams:
-                yield _sent(chunk, found.tty)
+        async with aclosing(found.feed.follow()) as chunks:
+            async for chunk in chunks:
+                if chunk.stream in found.streams:
+                    yield _sent(chunk, found.tty)
 
     async def take(reader: asyncio.StreamReader) -> bool:
         await found.begun.wait()

@@ -2,16 +2,17 @@
 
 Unlike a container's log an exec's output must arrive whole, however slow its reader is (`kubectl
 cp` reads a tar from it).  So nothing is forgotten here: a feed that is full holds up the process.
-Once nobody reads, output is thrown away, and the process goes on, as with dockerd.
+Once nobody reads, output is thrown away, no faster than a container's log is read, and the process
+goes on, as with dockerd.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
-from labkit.engine.logs import Chunk
+from labkit.engine.logs import Chunk, Record
 
 FEED_BYTES = 256 << 10
 
@@ -19,9 +20,8 @@ FEED_BYTES = 256 << 10
 class Feed:
     """A queue of chunks from one process to one reader; a `Sink` of pipes.py."""
 
-    pause = 0.0
-
     def __init__(self, limit: int = FEED_BYTES) -> None:
+        self.pause = 0.0  # the reader sets the pace
         self._limit = limit
         self._chunks: deque[Chunk] = deque()
         self._size = 0
@@ -54,11 +54,12 @@ class Feed:
     def discard(self) -> None:
         """Nobody reads (any more)."""
         self._read = False
+        self.pause = Record.pause
         self._chunks.clear()
         self._size = 0
         self._make_room()
 
-    async def follow(self) -> AsyncIterator[Chunk]:
+    async def follow(self) -> AsyncGenerator[Chunk]:
         """The chunks as they come.  A reader that leaves before the end is the last one."""
         try:
             while True:

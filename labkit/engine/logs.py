@@ -3,8 +3,9 @@
 Mechanism: every read from a container's pipe is one `Chunk`, kept in order with its time.  The
 record keeps the newest `limit` bytes and forgets whole chunks from the front.  A reader holds the
 number of the next chunk it wants; one that falls behind skips what is forgotten, so that a slow
-client costs the engine no memory and never blocks the container.  Lines are split when somebody
-asks for lines, not when they are written.
+client costs the engine no memory and does not block the container.  Only who is attached holds the
+container up rather than miss something, as with dockerd.  Lines are split when somebody asks for
+lines, not when they are written.
 
 Invariant: chunk numbers grow by one; `first` is the number of the oldest chunk kept.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import NamedTuple
 
 from labkit.engine.timestamps import rfc3339_nano
@@ -53,11 +54,17 @@ class Selection(NamedTuple):
         )
 
 
+class _Attached:
+    """A reader that misses nothing: how many bytes it is behind."""
+
+    def __init__(self, behind: int) -> None:
+        self.behind = behind
+
+
 class Record:
-    """The output of one container, over all its runs; a `Sink` of pipes.py that is never full."""
+    """The output of one container, over all its runs; a `Sink` of pipes.py."""
 
     pause = 0.01  # seconds: a container that writes without end is read at 6 MB/s
-    full = False
 
     def __init__(self, limit: int = RECORD_BYTES) -> None:
         self._chunks: deque[Chunk] = deque()
@@ -65,6 +72,8 @@ class Record:
         self._size = 0
         self._fresh = {STDOUT: True, STDERR: True}
         self._changed: list[asyncio.Future[None]] = []
+        self._attached: list[_Attached] = []
+        self._waiting: list[Callable[[], None]] = []
         self.first = 0
         self.open = False
 
@@ -81,15 +90,28 @@ class Record:
         """Record what was read at `time` (Unix seconds)."""
         self._chunks.append(Chunk(time, stream, data, self._fresh[stream]))
         self._fresh[stream] = data.endswith(b"\n")
-        self._size += len(data) + CHUNK_OVERHEAD
+        self._size += _cost(data)
+        for reader in self._attached:
+            reader.behind += _cost(data)
         while self._size > self._limit and len(self._chunks) > 1:
-            self._size -= len(self._chunks.popleft().data) + CHUNK_OVERHEAD
+            self._size -= _cost(self._chunks.popleft().data)
             self.first += 1
         self._wake()
 
+    @property
+    def full(self) -> bool:
+        """Whether somebody who is attached would soon miss something."""
+        return any(reader.behind > self._limit // 2 for reader in self._attached)
+
     def when_room(self, resume: Callable[[], None]) -> None:
-        """There always is."""
-        resume()
+        """Call `resume` once, when nobody is too far behind."""
+        self._waiting.append(resume)
+
+    def _make_room(self) -> None:
+        if self._waiting and not self.full:
+            waiting, self._waiting = self._waiting, []
+            for resume in waiting:
+                resume()
 
     def close(self) -> None:
         """The run has ended: followers end after the last chunk."""
@@ -102,7 +124,7 @@ class Record:
         wanted = self.end - max(start, self.first)
         return [self._chunks[index] for index in range(-wanted, 0)]
 
-    async def follow(self, start: int) -> AsyncIterator[Chunk]:
+    async def follow(self, start: int) -> AsyncGenerator[Chunk]:
         """The chunks from `start` on, as they come, until the run ends."""
         while True:
             chunks, start = self.read(start), self.end
@@ -111,6 +133,19 @@ class Record:
             if self.end == start and not self.open:
                 return
             await self._beyond(start)
+
+    async def attach(self, start: int) -> AsyncGenerator[Chunk]:
+        """The same; the container waits where this reader is slow."""
+        reader = _Attached(sum(_cost(chunk.data) for chunk in self.read(start)))
+        self._attached.append(reader)
+        try:
+            async for chunk in self.follow(start):
+                reader.behind -= _cost(chunk.data)
+                self._make_room()
+                yield chunk
+        finally:
+            self._attached.remove(reader)
+            self._make_room()
 
     async def _beyond(self, number: int) -> None:
         """Wait until there is more than the chunks before `number`, or the run has ended."""
@@ -124,6 +159,10 @@ class Record:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _cost(data: bytes) -> int:
+    return len(data) + CHUNK_OVERHEAD
 
 
 def frame(stream: int, data: bytes) -> bytes:

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labkit.clock import Clock
-from labkit.engine import creation, environment, ports
+from labkit.engine import creation, environment
 from labkit.engine.accounting import Accounting, Usage
+from labkit.engine.connector import Connector
 from labkit.engine.containers import Container, State
 from labkit.engine.errors import (
     BadParameter,
-    Conflict,
     EngineError,
     NotFound,
     NotModified,
@@ -43,7 +43,6 @@ from labkit.engine.host import Host
 from labkit.engine.images import Images
 from labkit.engine.networks import Networks
 from labkit.engine.pipes import Sink
-from labkit.engine.ports import Forwarder
 from labkit.engine.processes import PYTHON, Process, Processes, SpawnError
 
 log = logging.getLogger(__name__)
@@ -80,6 +79,7 @@ class Runtime:
         self._accounting = Accounting(clock)
         self._directory = directory / "containers"
         self._python = directory / "bin"
+        self._connector = Connector(networks, self.events, self._python, self.find)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start_up(self) -> None:
@@ -177,11 +177,11 @@ class Runtime:
         if container.state.running:
             raise NotModified
         try:
-            place = await self._connect(container)
+            place = await self._connector.connect(container)
             container.process = await self._launch(container, place)
         except EngineError as error:
             container.state.error = str(error)
-            self._disconnect(container)
+            self._connector.disconnect(container)
             if container.host_config["AutoRemove"]:
                 self.background(self.remove(container, force=False))
             raise
@@ -191,70 +191,6 @@ class Runtime:
         self.events.publish("container", "start", container.id, container.attributes())
         container.changed()
         self.background(self._attend(container, container.process))
-
-    async def _connect(self, container: Container) -> environment.Place:
-        """Give the container its network: address, name, published ports."""
-        mode = container.host_config["NetworkMode"]
-        if mode.startswith("container:"):
-            other = self.find(mode.partition(":")[2])
-            if not other.state.running:
-                raise Conflict(f"cannot join network of a non running container: {other.id}")
-            self._share_etc(container, other)
-            address, hostname = other.place.address, other.place.hostname
-        else:
-            wanted = (container.endpoints.get("IPAMConfig") or {}).get("IPv4Address") or ""
-            container.network = self.networks.find(mode)
-            container.address = address = container.network.take(container.id, wanted)
-            hostname = container.config["Hostname"]
-            self._network_event(container, "connect")
-            await self._publish_ports(container)
-        place = environment.Place(container.root, address or "127.0.0.1", hostname, self._python)
-        if not mode.startswith("container:"):
-            self._write_etc(container, place)
-        return place
-
-    @staticmethod
-    def _write_etc(container: Container, place: environment.Place) -> None:
-        etc = container.root / "etc"
-        etc.mkdir(exist_ok=True)
-        (etc / "resolv.conf").write_text(environment.resolv_conf(container.host_config))
-        extra = container.host_config.get("ExtraHosts") or ()
-        (etc / "hosts").write_text(environment.hosts(place, extra))
-        (etc / "hostname").write_text(place.hostname + "\n")
-
-    @staticmethod
-    def _share_etc(container: Container, other: Container) -> None:
-        """Containers that share a network share its files, as dockerd mounts them."""
-        for name in environment.NETWORK_FILES:
-            link = container.root / "etc" / name
-            link.unlink(missing_ok=True)
-            link.symlink_to(other.root / "etc" / name)
-
-    async def _publish_ports(self, container: Container) -> None:
-        wanted = ports.bindings(container.host_config, container.config["ExposedPorts"])
-        if wanted:
-            container.forwarder = Forwarder(container.address or "127.0.0.1")
-            try:
-                await container.forwarder.open(wanted)
-            except EngineError as error:
-                raise EngineError(
-                    "driver failed programming external connectivity on endpoint "
-                    f"{container.name} ({container.id}): {error}"
-                ) from None
-
-    def _disconnect(self, container: Container) -> None:
-        if container.forwarder is not None:
-            container.forwarder.close()
-            container.forwarder = None
-        if container.network is not None and container.address:
-            container.network.give_back(container.address)
-            container.address = ""
-            self._network_event(container, "disconnect")
-
-    def _network_event(self, container: Container, action: str) -> None:
-        network = container.network
-        attributes = {"container": container.id, "name": network.name, "type": network.driver}
-        self.events.publish("network", action, network.id, attributes)
 
     async def _launch(self, container: Container, place: environment.Place) -> Process:
         """Start the main process.  Raises BadParameter."""
@@ -315,7 +251,7 @@ class Runtime:
         container.exits += 1
         attributes = container.attributes(exitCode=str(code))
         self.events.publish("container", "die", container.id, attributes)
-        self._disconnect(container)
+        self._connector.disconnect(container)
         container.record.close()
         container.changed()
         if container.host_config["AutoRemove"]:

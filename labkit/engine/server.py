@@ -20,7 +20,8 @@ import logging
 import select
 import socket
 import termios
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from aiohttp import web
@@ -119,7 +120,7 @@ async def stream_json(
 
 
 async def hijack(
-    request: web.Request, items: AsyncIterable[bytes], take: TakeInput | None = None
+    request: web.Request, items: AsyncGenerator[bytes], take: TakeInput | None = None
 ) -> web.StreamResponse:
     """Send `items` as the rest of the connection; as a plain stream if nobody asked to upgrade.
 
@@ -135,10 +136,11 @@ async def hijack(
     return response
 
 
-async def _send(items: AsyncIterable[bytes], writer: asyncio.StreamWriter, clock: Clock) -> None:
-    async for item in items:
-        writer.write(item)
-        await writer.drain()
+async def _send(items: AsyncGenerator[bytes], writer: asyncio.StreamWriter, clock: Clock) -> None:
+    async with aclosing(items):
+        async for item in items:
+            writer.write(item)
+            await writer.drain()
     # What a client is still sending must be read, or it finds the connection reset and not ended.
     writer.write_eof()
     await clock.sleep(LINGER_SECONDS)

@@ -11,6 +11,8 @@ only, so that a real dockerd does as well as the embedded engine.  Reading order
 - `runtime`: everything that is done through the Docker Engine API.
 - `node_status`, `node`: the Node object, its Lease, its network.
 - `stats`, `server`: the HTTPS server with logs and metrics.
+- `streaming`: its exec, attach and port-forward.  `commands` is a talk between a client
+  (`channels`) and a container (`conversation`); `forwarding` carries TCP connections.
 - `settings`, `kubelet`: the whole.
 """
 

@@ -44,7 +44,7 @@ class CLI:
     def terminal(self, *words: str) -> pexpect.spawn:
         """One command in a terminal of 30 lines of 100 characters."""
         return pexpect.spawn(
-            FOUND, list(words), env=self.environ, timeout=20, dimensions=(30, 100), echo=False
+            FOUND, list(words), env=self.environ, timeout=40, dimensions=(30, 100), echo=False
         )
 
 
@@ -174,3 +174,13 @@ def test_two_clients_attached_see_the_same(lab: Lab) -> None:
     reader.join(20)
     assert seen == [b"heard you\n"]
     talker.close()
+
+
+def test_who_is_attached_misses_nothing_however_slow(lab: Lab, docker: CLI) -> None:
+    words = ("run", "--rm", "-i", "--label", f"labkit-test={lab.prefix}", lab.image)
+    command = [FOUND, *words, "head", "-c", "10000000", "/dev/zero"]
+    with subprocess.Popen(command, env=docker.environ, stdout=subprocess.PIPE) as process:
+        assert len(process.stdout.read(1)) == 1
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert len(process.stdout.read()) == 10_000_000 - 1
