@@ -217,7 +217,7 @@ def created(kind: Kind, obj: Mapping, manager: Manager, now: str) -> list[dict]:
     written = {key: value for key, value in obj.items() if kind.writes(key)}
     if "metadata" in written:
         written["metadata"] = _owned_metadata(written["metadata"])
-    fields = structured_merge.added(kind.type, kind.empty, written)
+    fields = strip(structured_merge.added(kind.type, kind.empty, written))
     return [entry_of(manager, fields, now)] if fields else []
 
 
@@ -360,11 +360,7 @@ def same_but_for_times(left: Sequence[Mapping], right: Sequence[Mapping]) -> boo
 
 def strip(fields: Fields) -> Fields:
     """A set without the fields that nobody owns."""
-    fields = {k: v for k, v in fields.items() if k[2:] not in _ROOT_STRIPPED}
-    metadata = fields.get("f:metadata")
-    if metadata is not None:
-        kept = {k: v for k, v in metadata.items() if k[2:] not in _STRIPPED and k != "."}
-        fields = {**fields, "f:metadata": kept} if kept else {**fields}
-        if not kept:
-            del fields["f:metadata"]
-    return fields
+    fields = {key: node for key, node in fields.items() if key[2:] not in _ROOT_STRIPPED}
+    metadata = fields.pop("f:metadata", {})
+    kept = {key: node for key, node in metadata.items() if key[2:] not in _STRIPPED and key != "."}
+    return {"f:metadata": kept, **fields} if kept else fields

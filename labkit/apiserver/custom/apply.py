@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver.custom.structural import EMBEDDED, INT_OR_STRING
+from labkit.apiserver.custom.structural import EMBEDDED, INT_OR_STRING, PRESERVE
 from labkit.kube import schema as kube_schema
 from labkit.kube.schema import ANY, Type
 
@@ -23,7 +23,8 @@ def type_of(schema: Mapping) -> Type:
 def _resource(type: Type) -> Type:
     metadata = kube_schema.type_of(_OBJECT_META)
     known = {**type.fields, "apiVersion": _STRING, "kind": _STRING, "metadata": metadata}
-    return Type("object", type.name, known, relation=type.relation)
+    more = ANY if type is ANY else type.items  # what has no schema takes any field
+    return Type("object", type.name, known, more, relation=type.relation)
 
 
 def _type(schema: Mapping) -> Type:
@@ -43,7 +44,8 @@ def _object(schema: Mapping) -> Type:
     if isinstance(more, Mapping):
         return Type("map", "map[string]", items=_type(more), relation=relation)
     known = {name: _type(field) for name, field in (schema.get("properties") or {}).items()}
-    found = Type("object", "object", known, relation=relation)
+    unknown = ANY if schema.get(PRESERVE) or more is True else None
+    found = Type("object", "object", known, unknown, relation=relation)
     return _resource(found) if schema.get(EMBEDDED) else found
 
 
