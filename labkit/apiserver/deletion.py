@@ -44,7 +44,9 @@ class _Outcome(NamedTuple):
 
 async def delete(writes: Writes, call: Call) -> Result:
     """Delete one object.  Raises ApiError 400, 403, 404, 409, 422."""
-    wanted = options.deleting(call.params, call.body)
+    wanted, warning = options.deleting(call.params, call.body), call.target.row.strategy.orphaning
+    if warning and not wanted.get("propagationPolicy") and wanted.get("orphanDependents") is None:
+        call.warnings.append(warning)
     return await _delete(writes, call, wanted)
 
 

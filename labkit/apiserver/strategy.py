@@ -53,6 +53,7 @@ class Strategy:
     initial_status: Mapping | None = None  # of a new object; None keeps what was sent
     graceful: bool = False  # deletion waits for a grace period (Pods)
     dependents: str = ""  # of a deletion that says nothing: Orphan, or Unsupported for ever
+    orphaning: str = ""  # the warning that goes with a deletion that says nothing and orphans
     cleanup: str = ""  # a finalizer that a deletion begins with
     returns_deleted: bool = False  # delete answers with the object, not with a Status
     fields: tuple[str, ...] = ()

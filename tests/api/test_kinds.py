@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.api.conftest import MERGE, Wire, refused
+from tests.api.conftest import MERGE, Wire, refused, until
 from tests.api.kinds import KINDS, SELECTOR, Kind, spec, template
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -105,6 +105,22 @@ def test_status_changes_through_its_subresource_alone(wire: Wire, create: Create
         assert changed["metadata"].get("generation") == generation
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("StatefulSet", {"replicas": -1}, "must be greater than or equal to 0"),
+        ("StatefulSet", {"replicas": 1, "readyReplicas": 2}, "cannot be greater than status.repl"),
+        ("ReplicationController", {"replicas": 2, "readyReplicas": 1, "availableReplicas": 2},
+         "cannot be greater than readyReplicas"),
+        ("DaemonSet", {"numberReady": -1}, "must be greater than or equal to 0"),
+        ("PodDisruptionBudget", {"expectedPods": -1}, "must be greater than or equal to 0"),
+    ],
+)  # fmt: skip
+def test_a_status_that_cannot_be_is_refused(wire: Wire, create: Create, name, status, words):
+    path, _ = create(by_kind(name))
+    refused(wire.patch(f"{path}/status", {"status": status}), 422, "Invalid", words)
+
+
 def by_kind(name: str) -> Kind:
     return next(kind for kind in KINDS if kind.kind == name)
 
@@ -132,6 +148,21 @@ def test_a_job_with_a_selector_of_its_own_says_that_it_means_it(wire: Wire, ns: 
     job["spec"]["manualSelector"] = True
     made = wire.ok("POST", path, {**body, **job})
     assert made["spec"]["selector"] == SELECTOR
+
+
+def test_a_job_that_is_deleted_without_a_word_leaves_its_pods(wire: Wire, create: Create):
+    path, made = create(by_kind("Job"))
+    pods = path.partition("/jobs/")[0].replace("/apis/batch/v1", "/api/v1") + "/pods"
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": made["metadata"]["name"]}
+    owner |= {"uid": made["metadata"]["uid"]}
+    spec = template(restartPolicy="Never")["spec"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": spec}
+    wire.ok("POST", pods, {**pod, "metadata": {"name": "left", "ownerReferences": [owner]}})
+    answer = wire.delete(path)
+    assert answer.status_code == 200
+    assert "child pods are preserved by default when jobs are deleted" in answer.headers["Warning"]
+    until(lambda: wire.get(path).status_code == 404, what="the Job is gone")
+    assert not wire.ok("GET", f"{pods}/left")["metadata"].get("ownerReferences")
 
 
 def test_a_job_runs_to_an_end(wire: Wire, in_group):

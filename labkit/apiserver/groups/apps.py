@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver import defaults_workloads, validate_apps
+from labkit.apiserver import defaults_workloads, validate_apps, validate_status
 from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
@@ -31,6 +31,7 @@ DEPLOYMENT = Strategy(
     default=defaults_workloads.deployment,
     validate=validate_apps.deployment,
     validate_update=validate_apps.selector_update,
+    validate_status=validate_status.deployment,
     generation=(_SPEC, ("metadata", "annotations")),
     initial_status={},
 )
@@ -38,6 +39,7 @@ REPLICA_SET = Strategy(
     default=defaults_workloads.replica_set,
     validate=validate_apps.replica_set,
     validate_update=validate_apps.selector_update,
+    validate_status=validate_status.replica_set,
     generation=(_SPEC,),
     initial_status={"replicas": 0},
     fields=("status.replicas",),
@@ -46,6 +48,7 @@ STATEFUL_SET = Strategy(
     default=defaults_workloads.stateful_set,
     validate=validate_apps.stateful_set,
     validate_update=validate_apps.stateful_set_update,
+    validate_status=validate_status.stateful_set,
     generation=(_SPEC,),
     initial_status={"replicas": 0, "availableReplicas": 0},
 )
@@ -54,6 +57,7 @@ DAEMON_SET = Strategy(
     prepare=_prepare_daemon_set,
     validate=validate_apps.daemon_set,
     validate_update=validate_apps.selector_update,
+    validate_status=validate_status.daemon_set,
     generation=(_SPEC,),
     initial_status={
         "currentNumberScheduled": 0,

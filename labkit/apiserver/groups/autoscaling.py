@@ -5,7 +5,7 @@ Source: k8s.io/kubernetes pkg/registry/autoscaling.
 
 from __future__ import annotations
 
-from labkit.apiserver import defaults, validate_autoscaling
+from labkit.apiserver import defaults, validate_autoscaling, validate_status
 from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
@@ -13,6 +13,7 @@ from labkit.kube import resources
 HPA = Strategy(
     default=defaults.hpa,
     validate=validate_autoscaling.hpa,
+    validate_status=validate_status.autoscaler,
     initial_status={"desiredReplicas": 0},
 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver import defaults_workloads, validate_batch
+from labkit.apiserver import defaults_workloads, validate_batch, validate_status
 from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.apiserver.validate_batch import CONTROLLER_UID, JOB_NAME, LEGACY_NAME, LEGACY_UID
@@ -38,8 +38,13 @@ JOB = Strategy(
     prepare=_prepare_job,
     validate=validate_batch.job,
     validate_update=validate_batch.job_update,
+    validate_status=validate_status.job,
     generation=(_SPEC,),
     initial_status={},
+    dependents="Orphan",
+    orphaning="child pods are preserved by default when jobs are deleted; set "
+    "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this "
+    "warning",
     fields=("status.successful",),
 )
 CRON_JOB = Strategy(

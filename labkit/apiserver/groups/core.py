@@ -17,6 +17,7 @@ from labkit.apiserver import (
     validate_core,
     validate_pod,
     validate_quota,
+    validate_status,
     validate_storage,
 )
 from labkit.apiserver.registration import row
@@ -115,13 +116,16 @@ EVENT = Strategy(
         "source",
         "type",
     ),
+    dependents="Unsupported",
     create_on_update=True,
 )
 REPLICATION_CONTROLLER = Strategy(
     default=defaults_workloads.replication_controller,
     validate=validate_apps.replication_controller,
+    validate_status=validate_status.replication_controller,
     generation=(_SPEC,),
     initial_status={"replicas": 0},
+    dependents="Orphan",
     fields=("status.replicas",),
 )
 POD_TEMPLATE = Strategy(

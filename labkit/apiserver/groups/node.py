@@ -14,6 +14,7 @@ RUNTIME_CLASS = Strategy(
     default=defaults.runtime_class,
     validate=validate_policy.runtime_class,
     validate_update=validate_policy.runtime_class_update,
+    needs_version=True,
 )
 
 ROWS = (row(resources.RUNTIME_CLASSES, RUNTIME_CLASS),)

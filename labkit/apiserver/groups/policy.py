@@ -5,7 +5,7 @@ Source: k8s.io/kubernetes pkg/registry/policy.
 
 from __future__ import annotations
 
-from labkit.apiserver import validate_policy
+from labkit.apiserver import validate_policy, validate_status
 from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
@@ -13,6 +13,7 @@ from labkit.kube import resources
 POD_DISRUPTION_BUDGET = Strategy(
     needs_version=True,
     validate=validate_policy.disruption_budget,
+    validate_status=validate_status.disruption_budget,
     generation=(("spec",),),
     initial_status={
         "disruptionsAllowed": 0,

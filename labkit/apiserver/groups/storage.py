@@ -19,17 +19,20 @@ CSI_DRIVER = Strategy(
     default=defaults_storage.csi_driver,
     validate=validate_storage.csi_driver,
     validate_update=validate_storage.csi_driver_update,
+    needs_version=True,
 )
-CSI_NODE = Strategy(validate=validate_storage.csi_node)
+CSI_NODE = Strategy(validate=validate_storage.csi_node, needs_version=True)
 CSI_STORAGE_CAPACITY = Strategy(
     default=defaults_storage.csi_storage_capacity,
     validate=validate_storage.csi_storage_capacity,
     validate_update=validate_storage.csi_storage_capacity_update,
+    needs_version=True,
 )
 VOLUME_ATTACHMENT = Strategy(
     validate=validate_storage.volume_attachment,
     validate_update=validate_storage.volume_attachment_update,
     initial_status={"attached": False},
+    needs_version=True,
 )
 
 ROWS = (
