@@ -106,8 +106,8 @@ class Authorizer:
             reason = _reason(binding, subject)
             try:
                 rules = self.role_rules(binding["roleRef"], namespace)
-            except ApiError as error:
-                errors.append(str(error))
+            except ApiError:
+                errors.append(_not_found(binding["roleRef"]))
                 continue
             found += [(rule, reason) for rule in rules]
         return _Known(rbac.Grants(found), [rule for rule, _ in found], errors)
@@ -126,6 +126,11 @@ class Authorizer:
 
     def _objects(self, resource: Resource) -> Iterator[Mapping]:
         return (item.obj for item in self._state.of(resource).items.values())
+
+
+def _not_found(reference: Mapping) -> str:
+    """As upstream's cache words it: by the kind, not by the resource."""
+    return f'{reference["kind"].lower()}.{ROLES.group} "{reference["name"]}" not found'
 
 
 def _reason(binding: Mapping, subject: Mapping) -> str:

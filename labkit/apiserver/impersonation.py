@@ -63,6 +63,7 @@ def _wanted(found: User) -> Iterator[Attributes]:
     if account := serviceaccounts.split(found.name):
         namespace, name = account
         yield _impersonate("serviceaccounts", name, namespace=namespace)
+    else:
         yield _impersonate("users", found.name)
     for group in found.groups:
         yield _impersonate("groups", group)
