@@ -47,6 +47,7 @@ from labkit.kube.resources import NAMESPACES
 AggregatedHandler = Callable[[str, Mapping[str, str]], Awaitable[dict]]
 _Verb = Callable[[Writes, Call], Awaitable[Result]]
 NODE_PORTS = (30000, 32767)
+_READABLE = ("", "status", "ephemeralcontainers")  # subresources that are read as the object
 
 
 class APIServer:
@@ -142,7 +143,7 @@ class APIServer:
     def _read(self, where: Target, request: Request) -> Result | Watch:
         if where.subresource == "scale":
             return subresources.get_scale(self.writes, where)
-        if where.subresource not in ("", "status"):
+        if where.subresource not in _READABLE:
             raise statuses.method_not_allowed(where.row.resource)
         if where.name:
             return reads.get(self.state, where, request.params)
@@ -196,5 +197,7 @@ _VERBS: dict[tuple[str, str], _Verb] = {
     ("PATCH", "scale"): subresources.patch_scale,
     ("POST", "binding"): subresources.bind,
     ("POST", "eviction"): evict,
+    ("PUT", "ephemeralcontainers"): ephemeral.put,
+    ("PATCH", "ephemeralcontainers"): ephemeral.patch,
     ("PUT", "finalize"): subresources.finalize,
 }

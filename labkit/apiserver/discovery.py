@@ -40,6 +40,7 @@ class _Subresource(NamedTuple):
 
 _SUBRESOURCES = {
     "status": _Subresource(_READ_WRITE),
+    "ephemeralcontainers": _Subresource(_READ_WRITE),
     "scale": _Subresource(_READ_WRITE, ("autoscaling", "v1", "Scale")),
     "log": _Subresource(["get"]),
     "binding": _Subresource(["create"], ("", "v1", "Binding")),

@@ -76,6 +76,11 @@ def duplicate(path: str, value: object) -> FieldError:
     return _make("FieldValueDuplicate", path, value, "")
 
 
+def not_found(path: str, value: object) -> FieldError:
+    """The value names something that is not there."""
+    return _make("FieldValueNotFound", path, value, "")
+
+
 def unsupported(
     path: str, value: object, valid: Iterable[str], *, in_order: bool = False
 ) -> FieldError:

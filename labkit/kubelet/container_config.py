@@ -5,7 +5,7 @@ ports.  The others join its network (`NetworkMode: container:<sandbox>`); the Do
 them a DNS configuration or a hostname of their own.
 
 Source: dockershim (helpers for HostConfig), kubelet kuberuntime_container_linux.go (CPU shares and
-quota), network/dns.  Left out: OOM score, cgroup parents, seccomp and AppArmor profiles, mounts.
+quota), network/dns.  Left out: OOM score, cgroup parents, seccomp and AppArmor profiles.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from labkit.kube import quantity
 from labkit.kubelet import instances as inst
+from labkit.kubelet import volumes
 from labkit.kubelet.env import expand
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
@@ -77,6 +78,7 @@ def app_config(
         "HostConfig": {
             "NetworkMode": f"container:{sandbox_id}",
             **resources(container.get("resources") or {}),
+            **_mounts(pod, container),
             **_security(
                 {
                     **(pod["spec"].get("securityContext") or {}),
@@ -92,6 +94,11 @@ def app_config(
     if container.get("workingDir"):
         config["WorkingDir"] = container["workingDir"]
     return config | _terminal(container) | _user(pod, container)
+
+
+def _mounts(pod: Mapping, container: Mapping) -> dict:
+    binds = volumes.binds(pod, container)
+    return {"Binds": binds} if binds else {}
 
 
 def hostname(pod: Mapping) -> str:

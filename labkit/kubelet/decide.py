@@ -9,10 +9,11 @@ The whole life of a Pod is in `plan`, read from top to bottom:
 4. Init containers, one after the other.
 5. Containers: start those that never ran, stop those whose probes failed, start again those that
    ended, not before their back-off.
+6. Ephemeral containers, once and never again, whatever the others do.
 
 A plan says only the next step; the worker carries it out and asks again until nothing is left.
-Source: kubelet's kuberuntime (computePodActions, doBackOff).  Left out: ephemeral containers,
-lifecycle hooks, restartPolicyRules, resizing in place, volumes other than the token's.
+Source: kubelet's kuberuntime (computePodActions, doBackOff).  Left out: lifecycle hooks,
+restartPolicyRules, resizing in place.
 """
 
 from __future__ import annotations
@@ -22,15 +23,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from labkit.kube import pods, times
-from labkit.kubelet import backoff
+from labkit.kubelet import backoff, volumes
 from labkit.kubelet import instances as inst
 from labkit.kubelet.instances import EXITED, RUNNING, SANDBOX, Instance
 from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.view import Blocked, View, grace_period, is_sidecar, restarts
 
 CRASH_LOOP = "CrashLoopBackOff"
-# Volumes that kube-apiserver adds to every Pod for its ServiceAccount's token.
-_TOKEN_SOURCES = ("serviceAccountToken", "configMap", "downwardAPI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def _with_sandbox(view: View, settings: KubeletSettings) -> Plan:
     stale = [one for one in view.instances if one.state == RUNNING]
     if stale:
         return Plan(kill=tuple(_stop(one, grace) for one in stale))
-    refusal = unsupported_volumes(view.pod)
+    refusal = volumes.unsupported(view.pod)
     if refusal:
         return Plan(refusal=refusal)
     wait = _blocked(view, SANDBOX)
@@ -137,28 +136,11 @@ def _with_sandbox(view: View, settings: KubeletSettings) -> Plan:
     return Plan(sandbox=attempt, start=ahead.start, waiting=ahead.waiting)
 
 
-def unsupported_volumes(pod: Mapping) -> str:
-    """Why this kubelet cannot mount the Pod's volumes, or an empty string."""
-    bad = [one for one in pod["spec"].get("volumes") or () if not _is_token(one)]
-    if not bad:
-        return ""
-    name = bad[0]["name"]
-    kind = next((key for key in bad[0] if key != "name"), "emptyDir")
-    return (
-        f'MountVolume.SetUp failed for volume "{name}" : this kubelet mounts no volumes of type '
-        f"{kind}. Containers here share the file system of the machine. "
-        f"Remove the volume and its volumeMounts from the Pod, or use a real cluster."
-    )
-
-
-def _is_token(volume: Mapping) -> bool:
-    sources = (volume.get("projected") or {}).get("sources") or ()
-    return bool(sources) and all(set(one) <= set(_TOKEN_SOURCES) for one in sources)
-
-
 def _containers(view: View, settings: KubeletSettings) -> Plan:
-    """Steps 4 and 5."""
+    """Steps 4 to 6."""
     steps = _Steps(view, settings)
+    for container in view.ephemeral_containers:
+        steps.look_at_ephemeral(container)
     for container in view.init_containers:
         steps.look_at(container)
         if _stands_in_the_way(view, container):
@@ -199,6 +181,13 @@ class _Steps:
             self._keep_or_kill(container, run)
         else:
             self.start.append(container)  # created by a kubelet that ended before the start
+
+    def look_at_ephemeral(self, container: Mapping) -> None:
+        run = self.view.run(container["name"])
+        if run is None:
+            self._start_or_wait(container, None)
+        elif run.state not in (RUNNING, EXITED):
+            self.start.append(container)
 
     def _start_or_wait(self, container: Mapping, run: Instance | None) -> None:
         if run and not self._runs_again(container, run):

@@ -221,6 +221,8 @@ class _Teller:
 
 def field_path(pod: Mapping, name: str) -> str:
     """`spec.containers{web}`: the involvedObject.fieldPath of a container's Event."""
-    inits = pod["spec"].get("initContainers") or ()
-    part = "initContainers" if any(one["name"] == name for one in inits) else "containers"
-    return f"spec.{part}{{{name}}}"
+    spec = pod["spec"]
+    for part in ("initContainers", "ephemeralContainers"):
+        if any(one["name"] == name for one in spec.get(part) or ()):
+            return f"spec.{part}{{{name}}}"
+    return f"spec.containers{{{name}}}"

@@ -4,7 +4,7 @@
 what the API has, so that nothing is written where nothing changed.
 
 Source: kubelet's generateAPIPodStatus, getPhase, status/generate.go (conditions).  Left out:
-resize and resource status, ephemeral containers, readiness gates other than as conditions that
+resize and resource status, readiness gates other than as conditions that
 others write and the Ready condition obeys.
 """
 
@@ -27,6 +27,10 @@ def pod_status(view: View, plan: Plan, node_ip: str) -> dict:
             container_status(view, plan, one, is_init=True) for one in view.init_containers
         ],
         "containerStatuses": [container_status(view, plan, one) for one in view.containers],
+        "ephemeralContainerStatuses": [
+            {**container_status(view, plan, one), "ready": False}
+            for one in view.ephemeral_containers
+        ],
     }
     phase = _phase(view, plan, own)
     status = {

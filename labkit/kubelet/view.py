@@ -81,6 +81,10 @@ class View:
     def containers(self) -> list[Mapping]:
         return self.spec["containers"]
 
+    @property
+    def ephemeral_containers(self) -> list[Mapping]:
+        return self.spec.get("ephemeralContainers") or []
+
     @cached_property
     def sandbox(self) -> Instance | None:
         """The newest sandbox, running or not."""
@@ -148,6 +152,7 @@ class View:
     def _container_statuses(self) -> Iterable[Mapping]:
         yield from self.status.get("initContainerStatuses") or ()
         yield from self.status.get("containerStatuses") or ()
+        yield from self.status.get("ephemeralContainerStatuses") or ()
 
     def _remembered(self) -> Iterable[tuple[str, Instance]]:
         for one in self._container_statuses():

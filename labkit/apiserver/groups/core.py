@@ -168,7 +168,8 @@ ROWS = (
         resources.PODS,
         POD,
         short="po",
-        subresources="status log binding eviction exec attach portforward proxy",
+        subresources="status ephemeralcontainers log binding eviction exec attach portforward "
+        "proxy",
         categories="all",
     ),
     row(resources.SERVICES, SERVICE, short="svc", subresources="status proxy", categories="all"),
