@@ -32,6 +32,11 @@ NOBODY = Peer(ANONYMOUS, "")
 class _Protocol(web.RequestHandler):
     """aiohttp's, except that what is not even HTTP is refused by a Status too."""
 
+    def log_exception(self, *args: object, **options: object) -> None:
+        # A body that cannot be decompressed is the client's fault; it has been told, or has gone.
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **options)
+
     def handle_error(
         self,
         request: web.BaseRequest,

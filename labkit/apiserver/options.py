@@ -49,18 +49,20 @@ def truth(text: str) -> bool:
     """A boolean parameter that was given."""
     return text != "0" and text.lower() != "false"
 
+_DIGITS = 20  # of numbers of 64 bits; Python itself refuses to read thousands
+
 
 def integer(params: Mapping[str, str], name: str) -> int | None:
     """An integer parameter.  Raises ApiError 400."""
     text = params.get(name)
     if text is None:
         return None
-    try:
-        if not text.lstrip("+-").isdecimal() or not text.isascii():
-            raise ValueError
-        return int(text)
-    except ValueError:
-        raise statuses.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdecimal()):
+        raise statuses.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    if len(digits.lstrip("0")) > _DIGITS or not -(2**63) <= int(text) < 2**63:
+        raise statuses.bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return int(text)
 
 
 def revision(text: str) -> int:
@@ -69,7 +71,7 @@ def revision(text: str) -> int:
         return 0
     if not (text.isascii() and text.isdecimal()):
         wrong = f'strconv.ParseUint: parsing "{text}": invalid syntax'
-    elif int(text) >= 2**64:
+    elif len(text.lstrip("0")) > _DIGITS or int(text) >= 2**64:
         wrong = f'strconv.ParseUint: parsing "{text}": value out of range'
     else:
         return int(text)

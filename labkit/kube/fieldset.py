@@ -55,7 +55,8 @@ def _keyed(type: Type, item: object) -> str:
         what = "a null element" if item is None else "non-map elements"
         raise ElementError(f"associative list with keys may not have {what}")
     keys = type.list_keys
-    if len(keys) == 1 and (value := item.get(keys[0])) is not None:
+    value = item.get(keys[0]) if len(keys) == 1 else None
+    if value is not None and not isinstance(value, dict | list):
         return _key(keys[0], value, value.__class__)
     found = {key: item.get(key, type.key_defaults.get(key)) for key in sorted(keys)}
     found = {key: value for key, value in found.items() if value is not None}

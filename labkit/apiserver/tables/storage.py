@@ -101,7 +101,8 @@ def _driver(obj: Mapping, now: float) -> list:
 
 
 def _node(obj: Mapping, now: float) -> list:
-    return [obj["metadata"]["name"], len(obj["spec"].get("drivers") or ()), format.age(obj, now)]
+    drivers = (obj.get("spec") or {}).get("drivers") or ()
+    return [obj["metadata"]["name"], len(drivers), format.age(obj, now)]
 
 
 def _capacity(obj: Mapping, now: float) -> list:
