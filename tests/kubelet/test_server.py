@@ -127,8 +127,7 @@ async def test_logs_that_cannot_be_had_are_explained(embedded: Lab):
     await embedded.until(waits_for("ErrImagePull"))
     assert await get(kubelet, LOGS) == (
         400,
-        'container "app" in pod "web" is waiting to start: '
-        "image can't be pulled",
+        'container "app" in pod "web" is waiting to start: image can\'t be pulled',
     )
     assert await get(kubelet, LOGS + "?previous=true") == (
         400, 'previous terminated container "app" in pod "web" not found'
