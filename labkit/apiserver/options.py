@@ -49,6 +49,7 @@ def truth(text: str) -> bool:
     """A boolean parameter that was given."""
     return text != "0" and text.lower() != "false"
 
+
 _DIGITS = 20  # of numbers of 64 bits; Python itself refuses to read thousands
 
 
