@@ -136,7 +136,8 @@ class KubeletServer:
         if state is None:
             raise LogError(404, f'pod "{name}" not found')
         view = View(state.pod, tuple(state.instances.values()), Facts(), self._clock.now())
-        specs = {one["name"]: one for one in (*view.init_containers, *view.containers)}
+        every = (*view.init_containers, *view.containers, *view.ephemeral_containers)
+        specs = {one["name"]: one for one in every}
         if container not in specs:
             raise LogError(400, f'container {container} not found in pod "{name}"')
         known = [one for one in (view.run(container), view.previous(container)) if one]

@@ -22,6 +22,7 @@ from tests.kubelet.builders import (
 
 SETTINGS = KubeletSettings()
 INIT = {"name": "init", "image": "i"}
+DEBUGGER = {"name": "debugger", "image": "i"}
 SIDECAR = {"name": "side", "image": "i", "restartPolicy": "Always"}
 DELETED = {"deletionTimestamp": "2027-01-15T08:00:00Z", "deletionGracePeriodSeconds": 7}
 READY = {"state": {"running": {}}, "restartCount": 0, "ready": True}
@@ -54,6 +55,23 @@ SITUATIONS = {
     "several containers start in their order": (
         view(pod({"name": "b"}, {"name": "a"}), sandbox()),
         "start b, start a",
+    ),
+    "an ephemeral container joins a running Pod": (
+        view(pod(ephemeralContainers=[DEBUGGER]), sandbox(), running()),
+        "start debugger",
+    ),
+    "an ephemeral container that has ended is not started again": (
+        view(pod(ephemeralContainers=[DEBUGGER]), sandbox(), running(), exited(1, "debugger")),
+        "nothing",
+    ),
+    "an ephemeral container is stopped with its Pod": (
+        view(
+            pod(ephemeralContainers=[DEBUGGER], meta=DELETED),
+            sandbox(),
+            running(),
+            running("debugger"),
+        ),
+        "kill app0 in 7 s, kill debugger0 in 7 s",
     ),
     "a sandbox that died is replaced after the rest has stopped": (
         view(pod(), sandbox(0, EXITED), running()),
