@@ -12,6 +12,7 @@ however the process dies.
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import gc
 import json
@@ -98,7 +99,9 @@ async def run(directory: ClusterDir, reporter: Reporter) -> None:
         idle.cancel()
     except StoreDamaged as error:
         raise backups.damaged(directory, error) from error
-    except StoreFull as error:
+    except OSError as error:
+        if not isinstance(error, StoreFull) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
         raise backups.no_room(directory, str(error)) from error
     except ApiError as error:
         if error.reason != "InsufficientStorage":

@@ -132,10 +132,18 @@ class ClusterDir:
             return None
 
     def write_description(self, description: dict) -> None:
-        """Replace cluster.json in one step."""
+        """Replace cluster.json in one step.  Raises ClusterError where that is not possible."""
         fresh = self.description.with_suffix(".new")
-        fresh.write_text(json.dumps(description, indent=2) + "\n")
-        fresh.replace(self.description)
+        try:
+            fresh.write_text(json.dumps(description, indent=2) + "\n")
+            fresh.replace(self.description)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise ClusterError(
+                f"{self.description} cannot be written ({error.strerror}).",
+                "A cluster keeps there what was asked for.",
+                "Free some space on its disk, then try again.",
+            ) from None
 
     def sweep(self) -> None:
         """Remove what only a running cluster needs: the engine's files and its socket."""

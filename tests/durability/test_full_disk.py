@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +13,7 @@ import pytest
 from labkit.apiserver.store import StoreFull
 from labkit.apiserver.store_sqlite import SQLiteStore
 from tests.durability.server import ServerProcess
+from tests.durability.small_disk import SmallDisk
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -43,30 +42,12 @@ def limited(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Disk]:
+def small(small_disk: SmallDisk) -> Iterator[Disk]:
     """A real file system of 8 MB; needs the right to mount one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system is not permitted here")
-    ballast = place / "ballast"
-
-    def fill() -> None:
-        try:
-            with open(ballast, "wb", buffering=0) as file:
-                while True:
-                    file.write(b"\0" * 4096)
-        except OSError:
-            pass
-
-    server = ServerProcess(place)
-    try:
-        server.start()
-        yield Disk(server, fill, ballast.unlink)
-    finally:
-        server.stop()
-        subprocess.run(["umount", str(place)], check=True)
+    server = ServerProcess(small_disk.path)
+    server.start()
+    yield Disk(server, small_disk.fill, small_disk.free)
+    server.stop()
 
 
 @pytest.fixture(params=["limited", "small"])
