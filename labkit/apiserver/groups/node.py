@@ -11,6 +11,7 @@ from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
 
 RUNTIME_CLASS = Strategy(
+    create_on_update=True,
     default=defaults.runtime_class,
     validate=validate_policy.runtime_class,
     validate_update=validate_policy.runtime_class_update,

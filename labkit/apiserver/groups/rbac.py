@@ -10,15 +10,21 @@ from labkit.apiserver.registration import row
 from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
 
-ROLE = Strategy(validate=validate_rbac.role, validate_name=names.path_segment)
-CLUSTER_ROLE = Strategy(validate=validate_rbac.cluster_role, validate_name=names.path_segment)
+ROLE = Strategy(
+    validate=validate_rbac.role, validate_name=names.path_segment, create_on_update=True
+)
+CLUSTER_ROLE = Strategy(
+    validate=validate_rbac.cluster_role, validate_name=names.path_segment, create_on_update=True
+)
 ROLE_BINDING = Strategy(
+    create_on_update=True,
     default=validate_rbac.default_binding,
     validate=validate_rbac.role_binding,
     validate_update=validate_rbac.binding_update,
     validate_name=names.path_segment,
 )
 CLUSTER_ROLE_BINDING = Strategy(
+    create_on_update=True,
     default=validate_rbac.default_binding,
     validate=validate_rbac.cluster_role_binding,
     validate_update=validate_rbac.binding_update,
