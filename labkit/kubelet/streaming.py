@@ -151,8 +151,8 @@ class Streaming:
 
 
 def _has_terminal(pod: Mapping, container: str) -> bool:
-    spec = pod["spec"]
-    every = (*spec["containers"], *(spec.get("initContainers") or ()))
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    every = [one for kind in kinds for one in pod["spec"].get(kind) or ()]
     return any(one.get("tty") for one in every if one["name"] == container)
 
 
