@@ -191,9 +191,7 @@ def _reference(source: dict) -> None:
 
 def pod(obj: dict) -> None:
     """Defaults of a Pod itself: those of its spec, and requests from limits."""
-    spec = obj.get("spec")
-    if not isinstance(spec, dict):
-        return
+    spec = obj.setdefault("spec", {})
     pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
     for one in containers(spec):

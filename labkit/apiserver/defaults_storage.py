@@ -61,6 +61,11 @@ def csi_driver(obj: dict) -> None:
         spec["volumeLifecycleModes"] = ["Persistent"]
 
 
+def csi_node(obj: dict) -> None:
+    """storage.k8s.io/v1 CSINode: a node without drivers has none."""
+    obj.setdefault("spec", {}).setdefault("drivers", [])
+
+
 def csi_storage_capacity(obj: dict) -> None:
     """storage.k8s.io/v1 CSIStorageCapacity: its amounts in their canonical form."""
     for name in ("capacity", "maximumVolumeSize"):

@@ -167,6 +167,42 @@ def secret_update(obj: Mapping, old: Mapping) -> list[FieldError]:
     return errors
 
 
+def endpoints(obj: Mapping) -> list[FieldError]:
+    """What is wrong with Endpoints."""
+    errors = []
+    for index, subset in enumerate(obj.get("subsets") or ()):
+        path, kinds = f"subsets[{index}]", ("addresses", "notReadyAddresses")
+        if not any(subset.get(kind) for kind in kinds):
+            why = "must specify `addresses` or `notReadyAddresses`"
+            errors.append(required(path, why))
+        for kind in kinds:
+            for number, address in enumerate(subset.get(kind) or ()):
+                errors += _endpoint_address(address.get("ip", ""), f"{path}.{kind}[{number}].ip")
+        ports = subset.get("ports") or ()
+        for number, port in enumerate(ports):
+            errors += _endpoint_port(port, f"{path}.ports[{number}]", named=len(ports) > 1)
+    return errors
+
+
+def _endpoint_address(address: str, path: str) -> list[FieldError]:
+    if _is_address(address, 4) or _is_address(address, 6):
+        return []
+    why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+    return [invalid(path, address, why)]
+
+
+def _endpoint_port(port: Mapping, path: str, *, named: bool) -> list[FieldError]:
+    name, errors = port.get("name"), []
+    if named and not name:
+        errors.append(required(f"{path}.name"))
+    elif name and (wrong := names.dns_label(name)):
+        errors.append(invalid(f"{path}.name", name, wrong))
+    errors += port_number(port.get("port", 0), f"{path}.port")
+    if port.get("protocol") not in _PROTOCOLS:
+        errors.append(unsupported(f"{path}.protocol", port.get("protocol"), _PROTOCOLS))
+    return errors
+
+
 def endpoint_slice(obj: Mapping) -> list[FieldError]:
     """What is wrong with an EndpointSlice."""
     kind, endpoints = obj.get("addressType", ""), obj.get("endpoints") or ()

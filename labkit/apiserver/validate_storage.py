@@ -243,9 +243,7 @@ def volume_attachment(obj: Mapping) -> list[FieldError]:
 
 def volume_attachment_update(obj: Mapping, old: Mapping) -> list[FieldError]:
     """A VolumeAttachment's spec never changes."""
-    if obj["spec"] == old["spec"]:
-        return []
-    return [invalid("spec", obj["spec"], "field is immutable")]
+    return immutable(obj.get("spec"), old.get("spec"), "spec")
 
 
 def csi_storage_capacity(obj: Mapping) -> list[FieldError]:

@@ -76,7 +76,9 @@ SERVICE = Strategy(
     returns_deleted=True,
     fields=("spec.clusterIP", "spec.type"),
 )
-ENDPOINTS = Strategy(default=defaults.endpoints, create_on_update=True)
+ENDPOINTS = Strategy(
+    default=defaults.endpoints, validate=validate_core.endpoints, create_on_update=True
+)
 CONFIG_MAP = Strategy(
     validate=validate_core.config_map, validate_update=validate_core.immutable_data
 )

@@ -11,17 +11,24 @@ from labkit.apiserver.strategy import Strategy
 from labkit.kube import resources
 
 STORAGE_CLASS = Strategy(
+    returns_deleted=True,
     default=defaults_storage.storage_class,
     validate=validate_storage.storage_class,
     validate_update=validate_storage.storage_class_update,
 )
 CSI_DRIVER = Strategy(
+    returns_deleted=True,
     default=defaults_storage.csi_driver,
     validate=validate_storage.csi_driver,
     validate_update=validate_storage.csi_driver_update,
     needs_version=True,
 )
-CSI_NODE = Strategy(validate=validate_storage.csi_node, needs_version=True)
+CSI_NODE = Strategy(
+    returns_deleted=True,
+    default=defaults_storage.csi_node,
+    validate=validate_storage.csi_node,
+    needs_version=True,
+)
 CSI_STORAGE_CAPACITY = Strategy(
     default=defaults_storage.csi_storage_capacity,
     validate=validate_storage.csi_storage_capacity,
@@ -29,6 +36,7 @@ CSI_STORAGE_CAPACITY = Strategy(
     needs_version=True,
 )
 VOLUME_ATTACHMENT = Strategy(
+    returns_deleted=True,
     validate=validate_storage.volume_attachment,
     validate_update=validate_storage.volume_attachment_update,
     initial_status={"attached": False},

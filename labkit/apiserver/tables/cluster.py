@@ -55,8 +55,8 @@ def _roles(obj: Mapping) -> set[str]:
 
 def _address(status: Mapping, kind: str) -> str:
     for address in status.get("addresses") or ():
-        if address["type"] == kind:
-            return address["address"]
+        if address.get("type") == kind:
+            return address.get("address", "")
     return NONE
 
 
@@ -110,7 +110,7 @@ def _lease(obj: Mapping, now: float) -> list:
 
 def _event(obj: Mapping, now: float) -> list:
     """Of either group: events.k8s.io has the same under other names."""
-    series, about = obj.get("series") or {}, obj.get("involvedObject") or obj["regarding"]
+    series, about = obj.get("series") or {}, obj.get("involvedObject") or obj.get("regarding") or {}
     started = obj.get("firstTimestamp") or obj.get("deprecatedFirstTimestamp")
     ended = obj.get("lastTimestamp") or obj.get("deprecatedLastTimestamp")
     first = format.since(started or obj.get("eventTime"), now)
@@ -127,7 +127,7 @@ def _event(obj: Mapping, now: float) -> list:
         _source(obj),
         (obj.get("message") or obj.get("note") or "").strip(),
         first,
-        series["count"] if series else obj.get("count") or obj.get("deprecatedCount") or 1,
+        series.get("count", 0) if series else obj.get("count") or obj.get("deprecatedCount") or 1,
         obj["metadata"]["name"],
     ]
 
@@ -142,7 +142,9 @@ def _source(obj: Mapping) -> str:
 
 def _api_service(obj: Mapping, now: float) -> list:
     service = obj["spec"].get("service")
-    where = f"{service['namespace']}/{service['name']}" if service else "Local"
+    where = "Local"
+    if service:
+        where = f"{service.get('namespace', '')}/{service.get('name', '')}"
     available = conditions.get(obj, "Available") or {}
     text = available.get("status", "Unknown")
     if available and text != "True":

@@ -52,11 +52,11 @@ def _endpoints(obj: Mapping, now: float) -> list:
 
 def _addresses(obj: Mapping) -> Iterator[str]:
     for subset in obj.get("subsets") or ():
-        found = [address["ip"] for address in subset.get("addresses") or ()]
+        found = [address.get("ip", "") for address in subset.get("addresses") or ()]
         if not subset.get("ports"):
             yield from found
         for port in subset.get("ports") or ():
-            yield from (_host_port(address, port["port"]) for address in found)
+            yield from (_host_port(address, port.get("port", 0)) for address in found)
 
 
 def _host_port(address: str, port: int) -> str:
