@@ -103,8 +103,9 @@ class Proxies:
         query = request.rel_url.raw_query_string
         url = f"{backend.url}/{wanted.rest or ''}" + (f"?{query}" if query else "")
         headers = _request_headers(request, wanted)
-        if "upgrade" in request.headers.get("Connection", "").lower():
-            headers["Connection"], headers["Upgrade"] = "Upgrade", request.headers["Upgrade"]
+        protocol = request.headers.get("Upgrade", "")
+        if protocol and "upgrade" in request.headers.get("Connection", "").lower():
+            headers["Connection"], headers["Upgrade"] = "Upgrade", protocol
             return await tunnel(request, url, backend.trust, headers)
         try:
             async with self._kubelets.session.request(

@@ -66,7 +66,7 @@ _NOTHING_THERE = {
 def _misfit(obj: object, operation: dict) -> str:
     """Why an operation on a field does not fit; empty where there is no better word for it."""
     name, path = operation.get("op"), operation.get("path")
-    if name not in _NO_PLACE or not isinstance(path, str):
+    if not (isinstance(name, str) and name in _NO_PLACE and isinstance(path, str)):
         return ""
     parent, _, key = path.rpartition("/")
     try:

@@ -33,6 +33,7 @@ _FILE = "kubernetes-json-schema/v1.36.0-local/_definitions.json"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _OPEN = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"
+_JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _WRITTEN_EMPTY = {
     "v1.EndpointSlice": ("ports",),
     "v1.Role": ("rules",),
@@ -54,7 +55,7 @@ class Type:
 
     `kind` is object, map, list, string, integer, number, boolean, quantity, int-or-string, time,
     bytes or any.  `name` is the Go type.  `fields` are an object's, `items` a list's or a map's
-    elements.  `merge_key` and `strategies` (merge, replace, retainKeys) tell how patches merge.
+    elements, or of what may be anything the type that it has if it is an object.  `merge_key` and `strategies` (merge, replace, retainKeys) tell how patches merge.
 
     `relation` tells how server-side apply merges: "atomic" is owned as a whole, a "set" by its
     values, a "map" by the elements that `list_keys` tell apart, where `key_defaults` stand in for
@@ -118,6 +119,8 @@ def _definition(name: str, making: dict[str, Type]) -> Type:
         result = Type("quantity", "resource.Quantity")
     elif name == _INT_OR_STRING:
         result = Type("int-or-string", "intstr.IntOrString")
+    elif name.startswith(_JSON_SCHEMA + "Or"):  # a schema, or a boolean, or a list
+        result = Type("any", _go_name(name), items=_definition(_JSON_SCHEMA, making))
     elif name == _OPEN or ("properties" not in schema and schema.get("format") is None):
         result = ANY if "additionalProperties" not in schema else _inline(schema, making)
     elif schema.get("format"):
@@ -243,6 +246,8 @@ def _json_schema(type: Type, defs: dict[str, dict]) -> dict:
             return {"type": "string", "pattern": _TIME}
         case "bytes":
             return {"type": "string", "pattern": _BYTES}
+        case "any" if type.items:
+            return {"anyOf": [{"not": {"type": "object"}}, _json_schema(type.items, defs)]}
         case "any":
             return {}
     return {"type": type.kind}
@@ -263,6 +268,8 @@ def _decode(type: Type, value: object, path: str, field: str, struct: str, unkno
     """`path` has list indexes, for unknown fields; `field` has none, as in Go's errors."""
     match type.kind:
         case "any":
+            if type.items and isinstance(value, Mapping):
+                return _decode(type.items, value, path, field, struct, [])
             return value
         case "object":
             _demand(isinstance(value, Mapping), value, type, field, struct)
