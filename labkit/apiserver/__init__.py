@@ -6,10 +6,12 @@ Reading order, from the outside in:
 - `core`: the server, its life, and `handle`, which routes a request to a verb.
 - `target`: paths and parameters.  `registry`, `registration`: what is served, by `groups`;
   `strategy`: how each kind behaves.
-- `reads` (get, list, watch), `writes` (create, update, patch), `deletion`, `subresources`.
-- On the way of a write: `decode` and `patching` (from bodies to objects), `admission`, `defaults`
-  and `defaults_pod`, `allocation` (addresses and ports of Services), `meta`, `names` and
-  `validate_*` (what is refused, as `fields` and `statuses` word it), `convert` (versions).
+- `reads` (get, list, watch), `writes` (create, update, patch), `deletion`, `subresources`,
+  `eviction`, `ephemeral`.
+- On the way of a write: `decode` and `patching` (from bodies to objects), `defaults` and
+  `defaults_pod`, `admission` (limit ranges, priority, quotas and more), `allocation` (addresses and
+  ports of Services), `meta`, `names` and `validate_*` (what is refused, as `fields` and `statuses`
+  word it), `convert` (versions).
 - `state`: every object in memory; `collection` and `watch`: lists, recent history, watchers;
   `selection`: label and field selectors.
 - `store`, `store_sqlite`: what is durable.
