@@ -33,13 +33,14 @@ async def attach(request: web.Request) -> web.StreamResponse:
     A client attaches before it starts the container, so "from now on" includes the next run.
     """
     _, container = target(request)
+    exits = container.exits
     wanted = {n for n, key in ((STDOUT, "stdout"), (STDERR, "stderr")) if flag(request, key)}
     begin = 0 if flag(request, "logs") else container.record.end
     live, config = flag(request, "stream"), container.config
 
     async def output() -> AsyncGenerator[bytes]:
         if live:
-            await _started(container)
+            await _started(container, exits)
         chunks = container.record.attach(begin) if live else _past(container, begin)
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -47,7 +48,7 @@ async def attach(request: web.Request) -> web.StreamResponse:
                     yield _sent(chunk, config["Tty"])
 
     async def take(reader: asyncio.StreamReader) -> bool:
-        await _started(container)
+        await _started(container, exits)
         closes = config["StdinOnce"] and not config["Tty"]
         return await _pump(reader, container.process, closes=closes)
 
@@ -55,8 +56,9 @@ async def attach(request: web.Request) -> web.StreamResponse:
     return await hijack(request, output(), take if takes else None)
 
 
-async def _started(container: Container) -> None:
-    while container.state.status == "created" and not container.gone:
+async def _started(container: Container, exits: int) -> None:
+    """Wait until it runs, or has run meanwhile: there were `exits` runs before."""
+    while not container.state.running and container.exits == exits and not container.gone:
         await container.change()
 
 

@@ -184,3 +184,10 @@ def test_who_is_attached_misses_nothing_however_slow(lab: Lab, docker: CLI) -> N
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
         assert len(process.stdout.read()) == 10_000_000 - 1
+
+
+def test_start_ai_talks_with_the_next_run(lab: Lab, docker: CLI) -> None:
+    container = lab.create("read line; echo heard $line; exit 2", stdin_open=True)
+    for word in (b"one", b"two"):
+        done = docker("start", "-ai", container.id, send=word + b"\n")
+        assert (done.returncode, done.stdout) == (2, b"heard " + word + b"\n")
