@@ -22,6 +22,7 @@ from labkit.apiserver.selection import Selection, field_value
 from labkit.apiserver.watch import DELETED, Event, Watcher
 
 WINDOW = 4096  # events
+_WINDOW_BYTES = 64 * 1024 * 1024  # of their objects' JSON: big objects have a shorter history
 
 
 class Collection:
@@ -35,7 +36,7 @@ class Collection:
         self._index = index
         self._indexed: dict[str, set[str]] = defaultdict(set)
         self._window: deque[Event] = deque()
-        self._size = window
+        self._size, self._bytes = window, 0
         self._watchers: set[Watcher] = set()
         self._watchers_by_value: dict[str, set[Watcher]] = defaultdict(set)
 
@@ -44,6 +45,7 @@ class Collection:
         self.items = dict(sorted(keys, key=lambda pair: pair[0]))
         self._keys = list(self.items)
         self._window.extend(events)
+        self._bytes = sum(len(event.item.json) for event in self._window)
         for key, item in self.items.items():
             self._reindex(key, None, item)
 
@@ -59,6 +61,7 @@ class Collection:
             self.items[key] = event.item
         self._reindex(key, event.previous, None if event.type == DELETED else event.item)
         self._window.append(event)
+        self._bytes += len(event.item.json)
         self._dispatch(event)
         return self._evict()
 
@@ -78,8 +81,9 @@ class Collection:
 
     def _evict(self) -> list[Event]:
         gone = []
-        while len(self._window) > self._size:
+        while len(self._window) > self._size or self._bytes > _WINDOW_BYTES:
             gone.append(self._window.popleft())
+            self._bytes -= len(gone[-1].item.json)
             self.floor = gone[-1].revision
         return gone
 

@@ -20,6 +20,7 @@ from labkit.apiserver.request import WatchEvent
 from labkit.client.errors import ApiError
 
 _BUFFER = 256  # events encoded ahead of the socket
+_BUFFER_BYTES = 1024 * 1024  # or so many bytes of them, and one event more
 _STALLED = 60.0  # seconds after which a reader that takes nothing is given up
 
 Encoder = Callable[[WatchEvent], bytes]
@@ -51,13 +52,15 @@ class _Gathered:
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
+        self._bytes = 0
         self._some, self._room = asyncio.Event(), asyncio.Event()
         self._ended = False
 
     async def put(self, line: bytes) -> None:
         self._lines.append(line)
+        self._bytes += len(line)
         self._some.set()
-        if len(self._lines) >= _BUFFER:
+        if len(self._lines) >= _BUFFER or self._bytes >= _BUFFER_BYTES:
             self._room.clear()
             await self._room.wait()
 
@@ -71,6 +74,7 @@ class _Gathered:
             self._some.clear()
         chunk = b"".join(self._lines)
         self._lines.clear()
+        self._bytes = 0
         self._room.set()
         return chunk
 

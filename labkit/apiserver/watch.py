@@ -26,6 +26,7 @@ from labkit.client.errors import ApiError, status_error
 ADDED, MODIFIED, DELETED, BOOKMARK, ERROR = "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 _BUFFER = 10_000  # events: what a controller that is busy for a second may fall behind in
+_BUFFER_BYTES = 32 * 1024 * 1024  # of their objects' JSON, which others may have forgotten by then
 
 
 class Event(NamedTuple):
@@ -78,7 +79,7 @@ class Watcher:
         self.type = type  # apiVersion and kind, for bookmarks
         self._predicate = selection.predicate()
         self._convert = convert
-        self._limit = buffer
+        self._limit, self._room = buffer, _BUFFER_BYTES
         self._events: deque[WatchEvent] = deque()
         self._waiter: asyncio.Future | None = None
         self._ended = False
@@ -86,8 +87,9 @@ class Watcher:
 
     def start_with(self, events: Iterable[WatchEvent]) -> None:
         """Queue the beginning, however long: the server has it in memory anyhow."""
+        before = len(self._events)
         self._events.extend(events)
-        self._limit += len(self._events)
+        self._limit += len(self._events) - before
 
     def replay(self, events: Iterable[Event]) -> None:
         """Queue the past that a resuming client has missed."""
@@ -103,7 +105,8 @@ class Watcher:
         """Queue an event whatever the selection is."""
         if self._ended:
             return
-        if len(self._events) >= self._limit:
+        self._room -= len(event.item.json)
+        if len(self._events) >= self._limit or self._room < 0:
             self._events.clear()
             self.fail(status_error(410, "Expired", "The watch fell too far behind its resource."))
             return
@@ -142,6 +145,8 @@ class Watcher:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         event = self._events.popleft()
+        # What the watch began with took no room, hence gives none back.
+        self._room = min(self._room + len(event.item.json), _BUFFER_BYTES)
         if self._convert and event.type not in (BOOKMARK, ERROR):
             return WatchEvent(event.type, self._convert(event.item))
         return event

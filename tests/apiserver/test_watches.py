@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.apiserver import collection, watch
 from labkit.apiserver.core import APIServer
 from labkit.apiserver.request import Request
 from labkit.apiserver.state import State
@@ -126,6 +127,61 @@ async def test_a_revision_that_is_no_longer_kept_is_expired():
     assert caught.value.code == 410
     assert str(caught.value) == "too old resource version: 1 (3)"
     assert len(state.of(CONFIG_MAPS).since(3)) == 3
+
+
+async def test_a_list_whose_revision_is_no_longer_kept_goes_on_with_another_token(api, client):
+    api.state.of(CONFIG_MAPS)._size = 3
+    for name in "abcd":
+        await client.create(CONFIG_MAPS, config_map(name))
+    first = await client.list(CONFIG_MAPS, limit=2)
+    for name in "efghij":
+        await client.create(CONFIG_MAPS, config_map(name))
+    await client.delete(CONFIG_MAPS, "c", "default")
+    with pytest.raises(ApiError) as caught:
+        await client.list(CONFIG_MAPS, limit=2, continue_=first["metadata"]["continue"])
+    assert (caught.value.code, caught.value.reason) == (410, "Expired")
+    assert "results in an inconsistent list" in str(caught.value)
+    token = caught.value.status["metadata"]["continue"]
+    rest = await client.list(CONFIG_MAPS, limit=20, continue_=token)
+    assert [item["metadata"]["name"] for item in rest["items"]] == list("defghij")
+    assert rest["metadata"]["resourceVersion"] == str(api.state.revision)
+
+
+async def test_a_watch_from_a_revision_that_is_no_longer_kept_is_told_so(api, client):
+    api.state.of(CONFIG_MAPS)._size = 3
+    for name in "abcdef":
+        made = await client.create(CONFIG_MAPS, config_map(name))
+    last = int(made["metadata"]["resourceVersion"])
+    [event] = [event async for event in client.watch(CONFIG_MAPS, resource_version=str(last - 4))]
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+    assert event["object"]["message"] == f"too old resource version: {last - 4} ({last - 3})"
+    watch = client.watch(CONFIG_MAPS, resource_version=str(last - 3))
+    assert told(await taken(watch, 3)) == [("ADDED", name) for name in "def"]
+    await watch.aclose()
+
+
+async def test_big_objects_have_a_shorter_history(monkeypatch):
+    monkeypatch.setattr(collection, "_WINDOW_BYTES", 1000)
+    state = State(MemoryStore())
+    await state.open()
+    for number in range(6):
+        await state.commit(CONFIG_MAPS, f"default/{number}", {"metadata": {}, "a": "x" * 400})
+    assert len(state.of(CONFIG_MAPS).since(4)) == 2
+    with pytest.raises(ApiError):
+        state.of(CONFIG_MAPS).since(3)
+
+
+async def test_a_watcher_may_fall_behind_by_so_many_bytes(api, client, monkeypatch):
+    monkeypatch.setattr(watch, "_BUFFER_BYTES", 2000)
+    params = {"watch": "true", "resourceVersion": str(api.state.revision)}
+    answer = await api.handle(Request("GET", CONFIG_MAPS.path(), ADMIN, params))
+    big = {"data": {"a": "x" * 500}}
+    for number in range(8):
+        await client.create(CONFIG_MAPS, {**config_map(f"c{number}"), **big})
+        await anext(answer.events)
+    for number in range(4):
+        await client.create(CONFIG_MAPS, {**config_map(f"d{number}"), **big})
+    assert [event.type async for event in answer.events] == ["ERROR"]
 
 
 async def test_a_slow_watcher_is_ended_and_holds_nobody_up(client, api):
