@@ -31,6 +31,8 @@ _SCHEMES = ("HTTP", "HTTPS")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "failureThreshold")
+_MESSAGES = ("File", "FallbackToLogsOnError")
+_MAX_ID = 2**31 - 1
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _VALUE_SOURCES = (
     "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
@@ -83,6 +85,52 @@ def _container(container: Mapping, path: str, volumes: set) -> list[FieldError]:
     for name in _PROBES:
         if name in container:
             errors += _probe(container[name], f"{path}.{name}", ready=name == "readinessProbe")
+    if container.get("envFrom"):
+        errors += _env_from(container["envFrom"], f"{path}.envFrom")
+    if container.get("lifecycle"):
+        errors += _lifecycle(container["lifecycle"], f"{path}.lifecycle")
+    if container.get("securityContext"):
+        errors += _security(container["securityContext"], f"{path}.securityContext")
+    policy = container.get("terminationMessagePolicy", "File")
+    if policy not in _MESSAGES:
+        errors.append(unsupported(f"{path}.terminationMessagePolicy", policy, _MESSAGES))
+    return errors
+
+
+def _env_from(sources: Iterable[Mapping], path: str) -> list[FieldError]:
+    errors = []
+    for index, source in enumerate(sources):
+        here = f"{path}[{index}]"
+        given = [name for name in ("configMapRef", "secretRef") if name in source]
+        if not given:
+            why = "must specify one of: `configMapRef` or `secretRef`"
+            errors.append(invalid(here, "", why))
+        elif len(given) > 1:
+            why = "may not have more than one field specified at a time"
+            errors.append(invalid(here, "", why))
+        errors += [required(f"{here}.{n}.name") for n in given if not source[n].get("name")]
+        if source.get("prefix") and (wrong := names.env_name(source["prefix"])):
+            errors.append(invalid(f"{here}.prefix", source["prefix"], wrong))
+    return errors
+
+
+def _lifecycle(lifecycle: Mapping, path: str) -> list[FieldError]:
+    errors = []
+    for name in ("postStart", "preStop"):
+        if name in lifecycle:
+            errors += _one_handler(lifecycle[name], f"{path}.{name}", (*_HANDLERS[:3], "sleep"))
+    return errors
+
+
+def _security(context: Mapping, path: str) -> list[FieldError]:
+    errors = [
+        invalid(f"{path}.{name}", context[name], f"must be between 0 and {_MAX_ID}, inclusive")
+        for name in ("runAsUser", "runAsGroup")
+        if not 0 <= context.get(name, 0) <= _MAX_ID
+    ]
+    if context.get("allowPrivilegeEscalation") is False and context.get("privileged"):
+        why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        errors.append(invalid(path, context, why))
     return errors
 
 
@@ -184,12 +232,7 @@ def _resource(name: str, text: str, path: str) -> list[FieldError]:
 
 
 def _probe(probe: Mapping, path: str, *, ready: bool) -> list[FieldError]:
-    handlers = [name for name in _HANDLERS if name in probe]
-    errors = [] if handlers else [required(path, "must specify a handler type")]
-    for extra in handlers[1:]:
-        errors.append(forbidden(f"{path}.{extra}", "may not specify more than 1 handler type"))
-    for name in handlers[:1]:
-        errors += _handler(name, probe[name], f"{path}.{name}")
+    errors = _one_handler(probe, path, _HANDLERS)
     for name in _PROBE_NUMBERS:
         errors += non_negative(probe.get(name), f"{path}.{name}")
     success = probe.get("successThreshold", 1)
@@ -200,7 +243,19 @@ def _probe(probe: Mapping, path: str, *, ready: bool) -> list[FieldError]:
     return errors
 
 
+def _one_handler(parent: Mapping, path: str, kinds: Iterable[str]) -> list[FieldError]:
+    handlers = [name for name in kinds if name in parent]
+    errors = [] if handlers else [required(path, "must specify a handler type")]
+    for extra in handlers[1:]:
+        errors.append(forbidden(f"{path}.{extra}", "may not specify more than 1 handler type"))
+    for name in handlers[:1]:
+        errors += _handler(name, parent[name], f"{path}.{name}")
+    return errors
+
+
 def _handler(name: str, handler: Mapping, path: str) -> list[FieldError]:
+    if name == "sleep":
+        return []
     if name == "exec":
         return [] if handler.get("command") else [required(f"{path}.command")]
     errors = port_or_name(handler.get("port"), f"{path}.port")

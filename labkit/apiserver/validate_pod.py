@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver import meta, names
+from labkit.apiserver import meta, names, validate_placement
 from labkit.apiserver.fields import (
     FieldError,
     duplicate,
@@ -59,6 +59,12 @@ def validate_spec(spec: Mapping, path: str) -> list[FieldError]:
         errors += _toleration(toleration, f"{path}.tolerations[{index}]")
     for index, one in enumerate(spec.get("topologySpreadConstraints") or ()):
         errors += _spread(one, f"{path}.topologySpreadConstraints[{index}]")
+    if spec.get("affinity"):
+        errors += validate_placement.affinity(spec["affinity"], f"{path}.affinity")
+    if spec.get("hostAliases"):
+        errors += validate_placement.host_aliases(spec["hostAliases"], f"{path}.hostAliases")
+    if spec.get("dnsConfig") or spec.get("dnsPolicy") == "None":
+        errors += validate_placement.dns(spec, path)
     return errors
 
 
