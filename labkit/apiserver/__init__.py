@@ -9,9 +9,9 @@ Reading order, from the outside in:
 - `reads` (get, list, watch), `writes` (create, update, patch), `deletion`, `subresources`,
   `eviction`, `ephemeral`.
 - On the way of a write: `decode` and `patching` (from bodies to objects), `defaults` and
-  `defaults_pod`, `admission` (limit ranges, priority, quotas and more), `allocation` (addresses and
+  `defaults_*`, `admission` (limit ranges, priority, quotas and more), `allocation` (addresses and
   ports of Services), `meta`, `names` and `validate_*` (what is refused, as `fields` and `statuses`
-  word it), `convert` (versions).
+  word it), `convert` and `convert_autoscaling` (versions).
 - `state`: every object in memory; `collection` and `watch`: lists, recent history, watchers;
   `selection`: label and field selectors.
 - `store`, `store_sqlite`: what is durable.
