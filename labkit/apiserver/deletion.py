@@ -23,12 +23,13 @@ from typing import NamedTuple
 from labkit.apiserver import convert, options, reads, statuses
 from labkit.apiserver.request import Result
 from labkit.apiserver.target import Call, Target
+from labkit.apiserver.validate_policy import SYSTEM_PRIORITIES
 from labkit.apiserver.watch import encode
 from labkit.apiserver.writes import Writes
 from labkit.client.errors import ApiError
 from labkit.kube import times
 from labkit.kube.pods import is_terminal, node_name
-from labkit.kube.resources import NAMESPACES
+from labkit.kube.resources import NAMESPACES, PRIORITY_CLASSES
 
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
 _IMMORTAL = ("default", "kube-system", "kube-public")
@@ -112,6 +113,9 @@ def _check(target: Target, obj: Mapping, wanted: Mapping) -> None:
         raise statuses.conflict(of_kind, target.name, why)
     if resource.name == NAMESPACES.name and target.name in _IMMORTAL:
         raise statuses.forbidden(resource, target.name, "this namespace may not be deleted")
+    if resource == PRIORITY_CLASSES and target.name in SYSTEM_PRIORITIES:
+        why = "this is a system priority class and cannot be deleted"
+        raise statuses.forbidden(resource, target.name, why)
 
 
 def _outcome(old: Mapping, wanted: Mapping, target: Target, now: float) -> _Outcome:

@@ -63,6 +63,11 @@ def test_a_cluster_has_the_two_priorities_of_the_system(wire: Wire):
         assert (found["value"], found["preemptionPolicy"]) == (value, "PreemptLowerPriority")
 
 
+def test_the_priorities_of_the_system_stay(wire: Wire):
+    answer = wire.delete(f"{SCHEDULING}/priorityclasses/system-node-critical", dryRun="All")
+    refused(answer, 403, "Forbidden", "this is a system priority class and cannot be deleted")
+
+
 def test_a_pod_gets_the_priority_of_its_class(wire: Wire, ns: str, make: Make):
     name = make(SCHEDULING, "PriorityClass", "priorityclasses", value=7, preemptionPolicy="Never")
     made = wire.ok("POST", f"{ns}/pods", pod(priorityClassName=name))
