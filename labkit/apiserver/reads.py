@@ -52,7 +52,11 @@ class EncodedList(Encoded):
     @property
     def json(self) -> bytes:
         head, items = self[1]
-        return b"%s,%s%s]}" % (head, b'"items":[', b",".join([item.json for item in items]))
+        parts = [item.json for item in items] or [b""]
+        # A big list is megabytes: they are copied only once.
+        parts[0] = b'%s,"items":[%s' % (head, parts[0])
+        parts[-1] += b"]}"
+        return b",".join(parts)
 
 
 def get(state: State, target: Target, params: Mapping[str, str]) -> Result:
