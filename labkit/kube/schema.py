@@ -55,7 +55,8 @@ class Type:
 
     `kind` is object, map, list, string, integer, number, boolean, quantity, int-or-string, time,
     bytes or any.  `name` is the Go type.  `fields` are an object's, `items` a list's or a map's
-    elements, or of what may be anything the type that it has if it is an object.  `merge_key` and `strategies` (merge, replace, retainKeys) tell how patches merge.
+    elements, or of what may be anything the type that it has if it is an object.  `merge_key` and
+    `strategies` (merge, replace, retainKeys) tell how patches merge.
 
     `relation` tells how server-side apply merges: "atomic" is owned as a whole, a "set" by its
     values, a "map" by the elements that `list_keys` tell apart, where `key_defaults` stand in for
