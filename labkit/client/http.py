@@ -61,7 +61,8 @@ class HttpTransport:
     ) -> None:
         self.server = server.rstrip("/")
         self.ssl_context, self._server_name = ssl_context, server_name
-        self.headers = {"Accept": JSON, **(headers or {})}
+        # The part before the slash is the name in which what it writes is owned.
+        self.headers = {"Accept": JSON, "User-Agent": "labkit/1", **(headers or {})}
         self._places = asyncio.Semaphore(_CONNECTIONS)
         self._session: aiohttp.ClientSession | None = None
 
