@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 
 from aiohttp import web
@@ -17,6 +17,9 @@ from labkit.client.transport import JSON
 
 AUDIT_ID: ContextVar[str] = ContextVar("audit_id", default="")
 """The id of the request that is being answered, by which it is found in the audit log."""
+
+_WARNINGS, _WARNING = 4096, 256  # letters of all warnings together, and of each of many
+_MANY_WARNINGS = 64  # Python's http.client reads no more than a hundred headers
 
 
 def headers(given: Mapping[str, str]) -> CIMultiDict[str]:
@@ -42,7 +45,7 @@ async def response(
     include = params.get("includeObject") or "Metadata"
     content = negotiation.encode(answer.body, form, now, include)
     found = headers({"Content-Type": form.media})
-    for warning in answer.warnings:
+    for warning in _told(answer.warnings):
         found.add("Warning", f"299 - {json.dumps(warning, ensure_ascii=False)}")
     if len(content) > compression.THRESHOLD and compression.accepted(
         given.get("Accept-Encoding", "")
@@ -51,6 +54,21 @@ async def response(
         found["Content-Encoding"] = "gzip"
         found["Vary"] = "Accept-Encoding"
     return web.Response(status=answer.code, body=content, headers=found)
+
+
+def _told(warnings: Sequence[str]) -> list[str]:
+    """Each warning once, and no more than clients read: if they are many, each is cut short."""
+    found = list(dict.fromkeys(warnings))
+    if len(found) <= _MANY_WARNINGS and sum(map(len, found)) <= _WARNINGS:
+        return found
+    room, told = _WARNINGS, []
+    for warning in found:
+        warning = warning[:_WARNING]
+        room -= len(warning)
+        if room < 0 or len(told) == _MANY_WARNINGS:
+            break
+        told.append(warning)
+    return told
 
 
 def is_pretty(request: web.BaseRequest) -> bool:

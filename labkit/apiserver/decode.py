@@ -22,6 +22,8 @@ from labkit.apiserver.target import Call
 from labkit.client.errors import ApiError, status_error
 from labkit.kube import schema
 
+_MAX_ERRORS = 100  # of strict decoding, as upstream
+
 
 def body(call: Call) -> dict:
     """The request's object, typed.  Raises ApiError 400."""
@@ -106,7 +108,7 @@ def _strict_errors(call: Call, others: Sequence[str], unknown: Sequence[str]) ->
 
     Each line of a YAML decoder's complaint is a warning of its own.
     """
-    errors = [*others, *(f'unknown field "{path}"' for path in unknown)]
+    errors = [*others, *(f'unknown field "{path}"' for path in unknown)][:_MAX_ERRORS]
     mode = call.params.get("fieldValidation") or "Warn"
     if not errors or mode == "Ignore":
         return ""

@@ -48,6 +48,13 @@ def test_strictly_nothing_is_made(wire: Wire, maps: str, method: str):
     assert wire.get(f"{maps}/odd").status_code == 404
 
 
+def test_a_body_full_of_mistakes_makes_no_endless_answer(wire: Wire, maps: str):
+    body = {"metadata": {"name": "odd"}} | {f"odd{number}": "x" for number in range(1000)}
+    assert 0 < len(warnings(wire.post(maps, body, dryRun="All"))) <= 100
+    status = wire.post(maps, body, fieldValidation="Strict").json()
+    assert status["message"].count("unknown field") <= 100
+
+
 def test_unknown_fields_have_a_path(wire: Wire, in_group):
     container = {"name": "c", "image": "i", "comand": ["x"]}
     spec = {
