@@ -32,18 +32,19 @@ class Strategy:
     """The behaviour of a kind beyond what all objects share.
 
     `default(obj)` fills in what upstream's defaulting functions do.  `prepare(obj, old)` runs
-    before validation (`old` is None on create).  `validate(obj)` and `validate_update(obj, old)`
-    return what is wrong, `validate_status(obj, old)` with an object whose status alone is new.
-    `warn(obj, old)` says what is right but unwise.  `canonicalize(obj)` runs on what will be
-    stored, after validation.  `fields` are the paths that field selectors know besides
-    `metadata.name` and `metadata.namespace`; `index` is the one that lists and watches look up
-    instead of scanning.
+    before validation (`old` is None on create).  `validate(obj)` and, as the case may be,
+    `validate_create(obj)` or `validate_update(obj, old)` return what is wrong,
+    `validate_status(obj, old)` with an object whose status alone is new.  `warn(obj, old)` says
+    what is right but unwise.  `canonicalize(obj)` runs on what will be stored, after validation.
+    `fields` are the paths that field selectors know besides `metadata.name` and
+    `metadata.namespace`; `index` is the one that lists and watches look up instead of scanning.
     """
 
     default: Callable[[dict], None] = nothing
     default_status: Callable[[dict], None] = nothing  # the same for updates of status
     prepare: Callable[[dict, Mapping | None], None] = nothing
     validate: Callable[[Mapping], list[FieldError]] = no_errors
+    validate_create: Callable[[Mapping], list[FieldError]] = no_errors
     validate_update: Callable[[Mapping, Mapping], list[FieldError]] = no_errors
     validate_status: Callable[[Mapping, Mapping], list[FieldError]] = no_errors
     warn: Callable[[Mapping, Mapping | None], list[str]] = no_warnings

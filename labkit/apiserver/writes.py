@@ -64,7 +64,7 @@ class Writes:
         with self.allocator.reserve(row, obj, None):
             row.strategy.prepare(obj, None)
             call.warnings.extend(row.strategy.warn(obj, None))
-            _refuse(row, obj, self._wrong(row, obj))
+            _refuse(row, obj, [*self._wrong(row, obj), *row.strategy.validate_create(obj)])
             escalation.refuse(self.authorizer, call.user, row.resource, obj, None)
             await self.admission.validate(attributes)
             key = await self._free_key(row, obj, generate=bool(wants_name))

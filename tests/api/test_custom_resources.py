@@ -286,3 +286,52 @@ def test_a_custom_resource_takes_what_it_owns_with_it(wire: Wire, tabs: Defined,
     wire.ok("POST", f"{ns}/configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
     wire.ok("DELETE", tabs.path("tab"))
     until(lambda: wire.get(f"{ns}/configmaps/owned").status_code == 404, seconds=40)
+
+
+# -- rules -----------------------------------------------------------------------------------------
+
+
+def with_rules(body: dict) -> None:
+    """Rules over two fields, over a field's history, and with messages of their own."""
+    spec = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["x-kubernetes-validations"] = [
+        {"rule": "self.replicas <= 5 || self.policy == 'Allow'", "message": "five are enough"},
+        {"rule": "self.replicas >= oldSelf.replicas", "fieldPath": ".replicas"},
+        {
+            "rule": "!has(self.tags) || self.tags.all(t, t.startsWith('x'))",
+            "messageExpression": "'no tag like ' + self.tags[0]",
+        },
+    ]
+
+
+def test_rules_look_at_several_fields_and_at_what_was_before(define: Callable[..., Defined]):
+    tabs = define(with_rules)
+    answer = tabs.wire.post(tabs.path(), tabs.body(replicas=6, policy="Forbid"))
+    refused(answer, 422, "Invalid", "spec: Invalid value: ", "five are enough")
+    answer = tabs.wire.post(tabs.path(), tabs.body(tags=["abc"]))
+    refused(answer, 422, "Invalid", "no tag like abc")
+    answer = tabs.wire.post(tabs.path(), tabs.body(replicas=6))
+    refused(answer, 422, "Invalid", "no such key: policy evaluating rule: five are enough")
+    tabs.create(replicas=6, policy="Allow", tags=["xyz"])
+    answer = tabs.wire.patch(tabs.path("tab"), {"spec": {"replicas": 2}})
+    status = refused(answer, 422, "Invalid", "failed rule: self.replicas >= oldSelf.replicas")
+    assert status["details"]["causes"][0]["field"] == "spec.replicas"
+    assert tabs.wire.patch(tabs.path("tab"), {"spec": {"replicas": 7}}).status_code == 200
+    answer = tabs.wire.post(tabs.path(), tabs.body("wrong", replicas="x"))
+    refused(answer, 422, "Invalid", "some validation rules were not checked")
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("self.replicas >", "Syntax error"),
+        ("other.replicas > 1", "undeclared reference to 'other'"),
+        ("self.replicas.foo()", "undeclared reference to 'foo'"),
+    ],
+)
+def test_rules_that_cannot_be_compiled_are_refused(wire: Wire, rule: str, why: str):
+    body = custom.manifest(custom.new_group())
+    schema = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema["properties"]["spec"]["x-kubernetes-validations"] = [{"rule": rule}]
+    answer = wire.post(custom.DEFINITIONS, body)
+    refused(answer, 422, "Invalid", "compilation failed: ERROR: <input>:1:", why)

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from labkit.apiserver import fields
-from labkit.apiserver.custom import definition_structure, formats, structural
+from labkit.apiserver.custom import definition_structure, formats, rules, structural
 from labkit.apiserver.custom.structural import EMBEDDED, META_FIELDS, PRESERVE
 from labkit.apiserver.custom.values import Validator
 from labkit.apiserver.fields import FieldError
@@ -46,7 +46,19 @@ def validate(schema: Mapping, path: str) -> list[FieldError]:
     if schema.get("nullable"):
         errors.append(fields.forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
     errors += definition_structure.validate(schema, path) or _defaults(schema, path)
-    return errors + list(_schema(schema, _Place(path, root=True)))
+    errors += _schema(schema, _Place(path, root=True))
+    return errors or list(_rules(schema, path))
+
+
+def _rules(schema: Mapping, path: str) -> Iterator[FieldError]:
+    """The expressions, which are looked at where all else is right."""
+    for index, rule in enumerate(schema.get(_RULES) or ()):
+        yield from rules.wrong(rule, f"{path}.{_RULES}[{index}]")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), Mapping):
+            yield from _rules(schema[key], f"{path}.{key}")
+    for key, field in (schema.get("properties") or {}).items():
+        yield from _rules(field, f"{path}.properties[{key}]")
 
 
 def warnings(schema: Mapping) -> Iterator[str]:

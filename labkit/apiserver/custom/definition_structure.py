@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from labkit.apiserver import fields
-from labkit.apiserver.custom import values
 from labkit.apiserver.custom.structural import EMBEDDED, INT_OR_STRING, PRESERVE
 from labkit.apiserver.fields import FieldError
+from labkit.kube import regexps
 
 _INT_OR_STRING_OPTIONS = [{"type": "integer"}, {"type": "string"}]
 _TYPE_REQUIRED = {
@@ -127,7 +127,7 @@ def _value_validation(
     if isinstance(schema.get("not"), Mapping):
         yield from _nested(schema["not"], level, f"{path}.not")
     try:
-        values.pattern(schema.get("pattern") or "")
+        regexps.compile(schema.get("pattern") or "")
     except re.error as error:
         why = f"must be a valid regular expression, but isn't: {error}"
         yield fields.invalid(f"{path}.pattern", schema["pattern"], why)

@@ -22,8 +22,9 @@ from functools import cached_property
 import orjson
 
 from labkit.apiserver import fields
-from labkit.apiserver.custom import columns, embedded, listtype, structural, versions
+from labkit.apiserver.custom import columns, embedded, listtype, rules, structural, versions
 from labkit.apiserver.custom.apply import type_of
+from labkit.apiserver.custom.rules import Rules
 from labkit.apiserver.custom.scale import ScalePaths
 from labkit.apiserver.custom.values import Validator
 from labkit.apiserver.fields import FieldError
@@ -57,6 +58,7 @@ class CustomKind:
         self._validator = Validator(self.schema)
         status = structural.child(self.schema, "status") or {}
         self._status_validator = Validator(status, "status")
+        self._rules = Rules(self.schema)
         self._has_defaults = structural.has_defaults(self.schema)
 
     @cached_property
@@ -103,11 +105,18 @@ class CustomKind:
         errors += embedded.validate(obj, self.schema)
         return errors + listtype.validate(obj, self.schema)
 
+    def validate_rules(self, obj: Mapping, old: Mapping | None = None) -> list[FieldError]:
+        """What the schema's expressions have against an object and what it was before."""
+        if not self._rules:
+            return []
+        if rules.blocks(self.validate(obj)):
+            return [rules.UNCHECKED]
+        return list(self._rules.errors(obj, old))
+
     def validate_status(self, obj: Mapping, old: Mapping) -> list[FieldError]:
         """What is wrong with an object whose status alone is new."""
-        if "status" not in obj:
-            return []
-        return self._status_validator.errors(obj["status"])
+        errors = self._status_validator.errors(obj["status"]) if "status" in obj else []
+        return errors or self.validate_rules(obj, old)
 
     def _type_errors(self, obj: Mapping) -> list[FieldError]:
         kind = self.definition["spec"]["names"]["kind"]
@@ -154,6 +163,8 @@ class CustomKind:
             default_status=self.refresh,
             prepare=self.prepare,
             validate=self.validate,
+            validate_create=self.validate_rules,
+            validate_update=self.validate_rules,
             validate_status=self.validate_status,
             canonicalize=self.canonicalize,
             any_finalizer=True,

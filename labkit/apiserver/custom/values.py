@@ -12,9 +12,7 @@ k8s.io/apiextensions-apiserver pkg/apiserver/validation (kubeOpenAPIResultToFiel
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 
 import jsonschema_rs
 import orjson
@@ -23,6 +21,7 @@ from labkit.apiserver import fields
 from labkit.apiserver.custom import formats
 from labkit.apiserver.custom.structural import INT_OR_STRING
 from labkit.apiserver.fields import FieldError
+from labkit.kube import regexps
 
 _ROOTLESS = "<nil>"  # how Go prints the path of an error that has none
 _INT32 = (-(2**31), 2**31 - 1)
@@ -160,34 +159,12 @@ def _string(value: str, schema: Mapping, path: str) -> Iterator[FieldError]:
         yield fields.too_long(_place(path), schema["maxLength"])
     elif "minLength" in schema and len(value) < schema["minLength"]:
         yield _wrong(path, value, f"should be at least {schema['minLength']} chars long")
-    elif schema.get("pattern") and not pattern(schema["pattern"]).search(value):
+    elif schema.get("pattern") and not regexps.compile(schema["pattern"]).search(value):
         yield _wrong(path, value, f"should match '{schema['pattern']}'")
     name = schema.get("format", "")
     test = formats.check(name) if name and schema.get("type", "string") == "string" else None
     if test and not test(value):
         yield _wrong_type(path, name, value)
-
-
-@lru_cache(maxsize=1024)
-def pattern(text: str) -> re.Pattern:
-    """A regular expression of Go's, which has other names for some things.  Raises re.error."""
-    text = re.sub(r"(?<!\\)((?:\\\\)*)\\z", r"\1\\Z", text)
-    for name, characters in _POSIX.items():
-        text = text.replace(f"[:{name}:]", characters)
-    # In Python `$` also matches before a line's end at the end of the text.
-    return re.compile(re.sub(r"(?<!\\)((?:\\\\)*)\$$", r"\1\\Z", text), re.ASCII)
-
-
-_POSIX = {
-    "alnum": "a-zA-Z0-9",
-    "alpha": "a-zA-Z",
-    "digit": "0-9",
-    "lower": "a-z",
-    "space": r"\t\n\v\f\r ",
-    "upper": "A-Z",
-    "word": r"\w",
-    "xdigit": "0-9A-Fa-f",
-}
 
 
 def _number(value: int | float, schema: Mapping, path: str) -> Iterator[FieldError]:
