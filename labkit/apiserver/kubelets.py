@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -108,3 +109,14 @@ def is_true(value: str | None) -> bool:
     """A boolean of a query, as upstream's conversion reads it: what is there is true, but for
     these."""
     return value is not None and value.lower() not in ("false", "0")
+
+
+def dial_failure(url: str, error: OSError) -> str:
+    """A failure to connect to the server of `url`, as Go says it."""
+    parts = urlsplit(url)
+    dial = f"dial tcp {parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    if isinstance(error, ConnectionRefusedError):
+        return f"{dial}: connect: connection refused"
+    if isinstance(error, TimeoutError):
+        return f"{dial}: i/o timeout"
+    return f"{dial}: {(error.strerror or str(error)).lower()}"

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from labkit.apiserver import fields, statuses
-from labkit.apiserver.kubelets import Kubelets, chosen_container, is_true
+from labkit.apiserver.kubelets import Kubelets, chosen_container, dial_failure, is_true
 from labkit.client.errors import ApiError, status_error
 from labkit.kube import times
 
@@ -85,7 +85,7 @@ async def opened(
                 raise _kubelet_error(answer.status, await answer.content.read(_MAX_ERROR), name)
             yield answer.content.iter_any()
     except aiohttp.ClientConnectorError as error:
-        raise statuses.internal(f'Get "{url}": {error.os_error or error}') from None
+        raise statuses.internal(f'Get "{url}": {dial_failure(url, error.os_error)}') from None
     except aiohttp.ClientError as error:
         # The head of the answer has been sent: all that is left is to break off.
         raise ConnectionAbortedError(str(error)) from None

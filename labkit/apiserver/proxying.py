@@ -24,7 +24,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from labkit.apiserver import answers, rewriting, statuses, streams
-from labkit.apiserver.kubelets import Kubelets
+from labkit.apiserver.kubelets import Kubelets, dial_failure
 from labkit.apiserver.tunnel import tunnel
 from labkit.client.errors import ApiError, status_error
 from labkit.kube.resources import ENDPOINT_SLICES, SERVICES
@@ -187,15 +187,11 @@ def _unavailable(message: str) -> ApiError:
 
 
 def _words(error: Exception, url: str) -> str:
-    """A failure to connect, as Go says it."""
-    parts = urlsplit(url)
-    dial = f"dial tcp {parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    """Why there is no answer, as Go says it."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, ConnectionRefusedError):
-            return f"{dial}: connect: connection refused"
-        return f"{dial}: {error.os_error.strerror or error}".lower()
+        return dial_failure(url, error.os_error)
     if isinstance(error, TimeoutError):
-        return f"{dial}: i/o timeout"
+        return dial_failure(url, error)
     return "EOF" if isinstance(error, aiohttp.ServerDisconnectedError) else str(error)
 
 

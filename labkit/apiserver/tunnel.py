@@ -18,6 +18,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from labkit.apiserver import answers, statuses
+from labkit.apiserver.kubelets import dial_failure
 from labkit.client.errors import ApiError, status_error
 from labkit.wire.hijack import copy, first, hijacked
 from labkit.wire.upgrade import Upgraded, upgrade
@@ -59,10 +60,10 @@ async def tunnel(
             ssl_context=ssl_context,
         ) as upstream:
             return await _pass_on(request, upstream)
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         if request.writer.output_size:
             raise ConnectionAbortedError(str(error)) from None
-        raise statuses.internal(f"error dialing backend: {error}") from None
+        raise statuses.internal(f"error dialing backend: {dial_failure(url, error)}") from None
 
 
 async def _pass_on(request: web.BaseRequest, upstream: Upgraded) -> web.StreamResponse:

@@ -171,3 +171,18 @@ def test_init_containers_are_offered_too():
 )
 def test_only_a_pods_log_is_a_log(path, found):
     assert connect.parse(path) == found
+
+
+async def test_a_kubelet_that_does_not_answer_is_an_internal_error(http, unused_tcp_port):
+    await put_pod(http, unused_tcp_port, "app")
+    dial = f"dial tcp 127.0.0.1:{unused_tcp_port}: connect: connection refused"
+    answer = await http.get(LOG)
+    url = f"https://127.0.0.1:{unused_tcp_port}/containerLogs/default/web/app"
+    assert (answer.status, await message(answer)) == (500, f'Get "{url}": {dial}')
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    answer = await http.get(f"{LOG.removesuffix('log')}exec?stdout=1", headers=upgrade)
+    assert (answer.status, await message(answer)) == (500, f"error dialing backend: {dial}")
+
+
+async def message(answer) -> str:
+    return (await answer.json())["message"].removeprefix("Internal error occurred: ")
