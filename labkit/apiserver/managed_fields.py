@@ -139,6 +139,14 @@ def interned(fields: Fields) -> Fields:
     return found
 
 
+def shared(obj: dict) -> dict:
+    """An object that was just read, its sets replaced by the one of all that are equal."""
+    for entry in obj["metadata"].get("managedFields") or ():
+        if "fieldsV1" in entry:
+            entry["fieldsV1"] = interned(entry["fieldsV1"])
+    return obj
+
+
 @lru_cache(maxsize=1024)
 def manager_name(field_manager: str, user_agent: str) -> str:
     """The manager of a request: what it says, or who it comes from up to the first "/"."""

@@ -19,7 +19,7 @@ from functools import partial
 
 import orjson
 
-from labkit.apiserver import statuses
+from labkit.apiserver import managed_fields, statuses
 from labkit.apiserver.collection import WINDOW, Collection
 from labkit.apiserver.registry import REGISTRATIONS
 from labkit.apiserver.request import Encoded
@@ -65,7 +65,7 @@ class State:
         floors = {name: max(floor, self._floor) for name, floor in contents.floors.items()}
         for record in contents.records:
             present = items.setdefault(record.resource, {})
-            item = Encoded(orjson.loads(record.value), record.value)
+            item = Encoded(managed_fields.shared(orjson.loads(record.value)), record.value)
             previous = present.pop(record.key, None)
             if not record.deleted:
                 present[record.key] = item
