@@ -60,11 +60,14 @@ class SQLiteStore:
         """Read the file, check it and start the threads.  Raises StoreDamaged, OSError."""
         connections: list[sqlite3.Connection] = []
         try:
-            if wrong := store_wal.damage(self._path.with_name(self._path.name + "-wal")):
-                raise StoreDamaged(self._path, f"its write-ahead log: {wrong}")
+            self._look()
             connections += [store_file.connect(self._path) for _ in range(2)]
             store_file.prepare(connections[0])
             contents = store_file.read(connections[0], self._path)
+            newest = store_backup.revision(store_backup.paths(self._path)[0])
+            if contents.revision < newest:
+                lost = f"it ends at revision {contents.revision}, its backup at {newest}"
+                raise StoreDamaged(self._path, lost)
         # Anything: from a damaged file even SQLite's messages may not be decodable.
         except Exception as error:
             for connection in connections:
@@ -77,6 +80,15 @@ class SQLiteStore:
             thread.start()
             self._threads.append(thread)
         return contents
+
+    def _look(self) -> None:
+        """Look at the files before SQLite does, which makes a new store of an empty file."""
+        log = self._path.with_name(self._path.name + "-wal")
+        others = [path for path in (log, *store_backup.paths(self._path)) if _size(path)]
+        if others and not _size(self._path):
+            raise StoreDamaged(self._path, f"it is empty or gone, {others[0].name} is not")
+        if wrong := store_wal.damage(log):
+            raise StoreDamaged(self._path, f"its write-ahead log: {wrong}")
 
     def append(self, record: Record) -> asyncio.Future[None]:
         """Queue one record; the future ends when it is on the disk, or with the error."""
@@ -198,6 +210,10 @@ class SQLiteStore:
             _roll_back(connection)
             return store_file.not_written(problem, self._path)
         return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _insert(connection: sqlite3.Connection, records: list[Record]) -> None:

@@ -116,8 +116,9 @@ def test_the_end_of_a_write_that_was_cut_off_is_no_damage(killed):
         lambda content: content[: len(content) // 2],
         lambda content: b"not a database" + content[14:],
         lambda content: content[:4096] + b"\0" * 4096 + content[8192:],
+        lambda content: b"",
     ],
-    ids=["truncated", "garbage at its beginning", "a page of zeros"],
+    ids=["truncated", "garbage at its beginning", "a page of zeros", "empty"],
 )
 def test_a_spoilt_file_is_called_damaged_and_is_not_touched(closed, spoil):
     spoilt = spoil(closed.read_bytes())
@@ -125,6 +126,20 @@ def test_a_spoilt_file_is_called_damaged_and_is_not_touched(closed, spoil):
     with pytest.raises(StoreDamaged):
         opened(closed)
     assert closed.read_bytes() == spoilt
+
+
+def test_a_store_that_is_gone_is_not_begun_anew_over_its_backup(closed):
+    closed.unlink()
+    with pytest.raises(StoreDamaged, match=r"empty or gone, state\.db\.backup is not"):
+        opened(closed)
+
+
+def test_a_store_that_is_older_than_its_backup_has_lost_something(closed):
+    before = closed.read_bytes()
+    _write_one(closed, RECORDS + 1)
+    closed.write_bytes(before)
+    with pytest.raises(StoreDamaged, match=f"ends at revision {RECORDS}, its backup at"):
+        opened(closed)
 
 
 def test_a_store_has_two_backups_that_only_its_owner_can_read(closed):
