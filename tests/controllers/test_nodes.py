@@ -29,11 +29,14 @@ class Heartbeats:
         self._task = asyncio.create_task(self._beat())
 
     async def _beat(self):
+        leases = {}
         while True:
             for name in sorted(self.alive):
                 spec = {"holderIdentity": name, "renewTime": self.world.clock.micro_timestamp()}
                 meta = {"name": name, "namespace": LEASE_NAMESPACE}
-                await self.world.client.update(LEASES, {"metadata": meta, "spec": spec})
+                meta = leases[name]["metadata"] if name in leases else meta
+                lease = {"metadata": meta, "spec": spec}
+                leases[name] = await self.world.client.update(LEASES, lease)
             await asyncio.sleep(10)
 
     async def __aenter__(self):
