@@ -8,7 +8,7 @@ Reading order:
 - `replicaset`: so many Pods.  With `expectations`, `batches`, `claims`, `pod_ranking`,
   `replica_status`.
 - `replicationcontroller`: the same for ReplicationControllers.
-- `job`: Pods that run to their end.  With `job_decision`.
+- `job`: Pods that run to their end.  With `job_decision`.  `cronjob`: Jobs on a schedule.
 - `deployment`: from one template to the next.  With `rollout`, `revisions`, `deployment_status`.
 - `endpointslice`, `endpoints`: who stands behind a Service.  With `backends`, `slices`.
 - `podautoscaler`: how many replicas there should be.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from labkit.client import Client, Controller
 from labkit.clock import Clock
 from labkit.controllers.clusterroleaggregation import ClusterRoleAggregation
+from labkit.controllers.cronjob import CronJobController
 from labkit.controllers.deployment import DeploymentController
 from labkit.controllers.disruption import DisruptionController
 from labkit.controllers.endpoints import EndpointsController
@@ -139,6 +140,7 @@ class ControllerManager:
         yield ReplicaSetController(client, clock, shared)
         yield ReplicationManager(client, clock, shared)
         yield JobController(client, clock, shared)
+        yield CronJobController(client, clock, shared)
         yield EndpointSliceController(client, clock, shared, settings.max_endpoints_per_slice)
         yield EndpointsController(client, clock, shared)
         yield HorizontalPodAutoscalerController(client, clock, settings, shared)

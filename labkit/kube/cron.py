@@ -11,6 +11,7 @@ which Kubernetes refuses in favour of `spec.timeZone`.
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 
@@ -132,3 +133,33 @@ def _seconds(text: str) -> float:
         why = f'time: invalid duration "{text}"'
         raise ValueError(f"failed to parse duration {_EVERY}{text}: {why}")
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+
+
+_YEARS = 5  # a schedule without a time in so many years has none (the 30th of February)
+
+
+def following(schedule: Schedule, moment: datetime) -> datetime | None:
+    """The first time of a schedule after `moment`, in its time zone; None where there is none."""
+    if schedule.every:
+        return moment.replace(microsecond=0) + timedelta(seconds=max(1, int(schedule.every)))
+    time = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    last = moment.year + _YEARS
+    while time.year <= last:
+        if time.month not in schedule.months:
+            time = (time.replace(day=1, hour=0, minute=0) + timedelta(days=32)).replace(day=1)
+        elif not _is_day(schedule, time):
+            time = time.replace(hour=0, minute=0) + timedelta(days=1)
+        elif time.hour not in schedule.hours:
+            time = time.replace(minute=0) + timedelta(hours=1)
+        elif time.minute not in schedule.minutes:
+            time += timedelta(minutes=1)
+        else:
+            return time
+    return None
+
+
+def _is_day(schedule: Schedule, time: datetime) -> bool:
+    day, weekday = time.day in schedule.days, time.isoweekday() % 7 in schedule.weekdays
+    if schedule.any_day or schedule.any_weekday:
+        return day and weekday
+    return day or weekday
