@@ -35,6 +35,9 @@ async def ensure(writes: Writes, service_ip: str, advertise: tuple[str, int]) ->
     """Make what is missing and correct what may have moved; safe to repeat."""
     for name in _NAMESPACES:
         await _create(writes, resources.NAMESPACES, {"metadata": {"name": name}})
+        # Pods need it; in other namespaces a controller makes it.
+        account = {"metadata": {"name": "default", "namespace": name}}
+        await _create(writes, resources.SERVICE_ACCOUNTS, account)
     for name, description in _PRIORITY_CLASSES.items():
         value = SYSTEM_PRIORITIES[name]
         obj = {"metadata": {"name": name}, "value": value, "description": description}

@@ -219,3 +219,16 @@ def test_kubectl_makes_tokens_and_knows_who_it_is(
     assert bound["kubernetes.io"]["secret"]["name"] == "leash"
     shown = json.loads(run("auth", "whoami", "-o", "json"))
     assert "system:authenticated" in shown["status"]["userInfo"]["groups"]
+
+
+def test_a_pod_runs_as_a_service_account_that_exists(wire: Wire, ns: str):
+    pod = {
+        "metadata": {"name": "lost"},
+        "spec": {"serviceAccountName": "missing", "containers": [{"name": "c", "image": "i"}]},
+    }
+    status = refused(wire.post(f"{ns}/pods", pod), 403, "Forbidden")
+    namespace = ns.rpartition("/")[2]
+    assert status["message"] == (
+        'pods "lost" is forbidden: error looking up service account '
+        f'{namespace}/missing: serviceaccount "missing" not found'
+    )

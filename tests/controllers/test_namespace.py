@@ -34,6 +34,8 @@ async def test_pods_end_with_grace_before_anything_else_is_deleted(world, runnin
     await shop(world)
     await world.node("n1")
     spec = {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}
+    account = {"metadata": {"name": "default", "namespace": "shop"}}
+    await world.client.create(SERVICE_ACCOUNTS, account)
     pod = {"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}
     await world.client.create(PODS, pod)
     await world.client.create(CONFIG_MAPS, {"metadata": {"name": "x", "namespace": "shop"}})
