@@ -72,6 +72,12 @@ def patched(call: Call, obj: object, patch_errors: Sequence[str] = ()) -> dict:
     return obj
 
 
+def demand_strict_patch(call: Call) -> None:
+    """Raises ApiError 400 for a configuration that strict decoding does not take."""
+    if call.repeated and call.params.get("fieldValidation") == "Strict":
+        raise statuses.bad_request(f"error strict decoding patch: {', '.join(call.repeated)}")
+
+
 def typed(call: Call, obj: dict) -> tuple[dict, list[str]]:
     """The object without nulls and unknown fields, and the latter.  Raises DecodeError."""
     if custom := call.target.row.custom:

@@ -134,7 +134,8 @@ class Writes:
         def make(served: Encoded | None) -> dict:
             live = served.obj if served else None
             found = tracking.applied(call, self.find, live, config, self.clock.timestamp())
-            obj = decode.patched(call, orjson.loads(orjson.dumps(found.obj)))
+            decode.demand_strict_patch(call)
+            obj = decode.patched(call, orjson.loads(orjson.dumps(found.obj)), call.repeated)
             _match_path(obj, target)
             _match_name(obj, target)
             obj["metadata"]["managedFields"] = found.entries
@@ -144,6 +145,7 @@ class Writes:
         if target.subresource or target.key in self.state.of(row.storage).items:
             return await self.change(call, make)
         obj = make(None)
+        self.authorizer.demand(call.user, creation(row.resource, target.namespace))
         if obj["metadata"].get("uid"):
             why = f"uid mismatch: the provided object specified uid {obj['metadata']['uid']}, "
             why += "and no existing object was found"

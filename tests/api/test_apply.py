@@ -6,6 +6,7 @@ Source: Kubernetes documentation, "Server-Side Apply".
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
@@ -81,6 +82,15 @@ def test_an_apply_makes_what_is_not_there_and_then_changes_it(apply, map_path):
 def test_a_configuration_may_be_yaml(apply, map_path):
     text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"
     assert apply(map_path, text).json()["data"] == {"x": "1"}
+
+
+def test_keys_that_are_there_twice_are_warned_of_or_refused(apply, map_path):
+    text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  x: '1'\n  x: '2'\n"
+    answer = apply(map_path, text)
+    assert answer.status_code == 201
+    assert "already set in map" in answer.headers["Warning"]
+    answer = apply(map_path, text, fieldValidation="Strict")
+    refused(answer, 400, "BadRequest", "error strict decoding patch", 'key "x" already set in map')
 
 
 def test_applying_the_same_again_is_no_write(apply, map_path):
@@ -253,6 +263,26 @@ def test_a_configuration_with_a_uid_makes_nothing(apply, map_path):
     body = config_map()
     body["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000"
     refused(apply(map_path, body), 409, "Conflict", "uid mismatch", "no existing object was found")
+
+
+def test_to_make_an_object_takes_the_right_to_create(wire, in_group, apply, map_path):
+    rights = in_group("rbac.authorization.k8s.io/v1")
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]}
+    wire.ok("POST", f"{rights}/roles", {"metadata": {"name": "patcher"}, "rules": [rule]})
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "metadata": {"name": "patcher"},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "patcher"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "patcher"}],
+    }
+    wire.ok("POST", f"{rights}/rolebindings", binding)
+    patcher = {"Impersonate-User": "patcher"}
+    allowed = partial(apply, map_path, config_map(x="1"), headers=patcher)
+    words = 'User "patcher" cannot create resource "configmaps" in API group ""'
+    until(lambda: words in allowed().json().get("message", ""), what="the binding works")
+    refused(allowed(), 403, "Forbidden", words)
+    apply(map_path, config_map(x="1"))
+    assert allowed().status_code == 200
 
 
 def test_the_status_is_owned_through_its_subresource_alone(wire, apply, ns):
