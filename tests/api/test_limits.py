@@ -64,7 +64,7 @@ def test_a_body_whose_length_nobody_told_has_the_same_limit(wire: Wire, maps: st
 
 def test_a_configmap_has_at_most_one_mebibyte(wire: Wire, maps: str):
     body = {"metadata": {"name": "big"}, "data": {"a": "x" * 1024 * 1024, "b": "y"}}
-    refused(wire.post(maps, body), 422, "Invalid", "Too long: may not be more than 1048576 bytes")
+    refused(wire.post(maps, body), 422, "Invalid", "Too long: ")
 
 
 @pytest.mark.parametrize(
