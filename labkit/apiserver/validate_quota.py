@@ -13,6 +13,7 @@ from labkit.apiserver.fields import FieldError, duplicate, forbidden, invalid, r
 from labkit.apiserver.validate_values import IMMUTABLE, NOT_NEGATIVE
 from labkit.kube.quantity import parse_quantity
 
+_LIMITED = ("Pod", "Container", "PersistentVolumeClaim")
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _COUNTED = (
     "pods",
@@ -101,10 +102,20 @@ def limit_range(obj: Mapping) -> list[FieldError]:
     errors, seen = [], set()
     for index, item in enumerate((obj.get("spec") or {}).get("limits") or ()):
         path, kind = f"spec.limits[{index}]", item.get("type", "")
+        errors += _limit_type(kind, f"{path}.type")
         if kind in seen:
             errors.append(duplicate(f"{path}.type", kind))
         seen.add(kind)
         errors += _limit_item(item, kind, path)
+    return errors
+
+
+def _limit_type(kind: str, path: str) -> list[FieldError]:
+    errors = []
+    if wrong := names.qualified_name(kind):
+        errors.append(invalid(path, kind, wrong))
+    if "/" not in kind and kind not in _LIMITED:
+        errors.append(invalid(path, kind, "must be a standard limit type or fully qualified"))
     return errors
 
 

@@ -39,7 +39,7 @@ def validate(a: Attributes) -> None:
 
 def _items(limit_range: Mapping, kind: str) -> Iterator[Mapping]:
     for item in (limit_range.get("spec") or {}).get("limits") or ():
-        if item.get("type") == kind:
+        if item["type"] == kind:
             yield item
 
 
