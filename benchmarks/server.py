@@ -53,6 +53,7 @@ def _serve(directory: str, pipe) -> None:
             hosts=[("127.0.0.1", 0)],
             kubelet_client=authority.client_context(writer.ADMIN),
             clock=clock,
+            audit_log=home / "audit.log",
         )
         await http.start()
         port = http.addresses[0][1]
