@@ -34,7 +34,7 @@ APPLY, UPDATE = "Apply", "Update"
 BEFORE_FIRST_APPLY, ANCIENT = "before-first-apply", "ancient-changes"
 _MAX_UPDATERS = 10
 _NAME_LENGTH = 128  # bytes
-_INTERNED = 8192  # sets; about as many as there are different kinds of objects and managers
+_INTERNED = 2048  # sets, some kilobytes each; those that name addresses or uids are never shared
 
 _ROOT_STRIPPED = frozenset({"apiVersion", "kind"})
 _STRIPPED = frozenset(
