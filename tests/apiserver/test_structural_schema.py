@@ -120,6 +120,21 @@ def test_errors_are_worded_as_upstream(schema, value, errors):
     assert [str(error) for error in Validator(schema).errors(value)] == errors
 
 
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (of(a={**INTEGER, "format": "int32"}), {"a": 2**31}),
+        (of(a={**STRING, "format": "date"}), {"a": "soon"}),
+        (of(a={**STRING, "oneOf": [{"format": "ipv4"}, {"format": "ipv6"}]}), {"a": "x"}),
+        (of(a={**INTEGER, "not": {"minimum": 5}}), {"a": 6}),
+        (of(a={**INTEGER, "exclusiveMinimum": True, "minimum": 5}), {"a": 5}),
+    ],
+)
+def test_the_compiled_check_accepts_nothing_that_is_wrong(schema, value):
+    assert Validator(schema).errors(value)
+    assert not Validator(schema).errors({})
+
+
 def test_errors_of_status_say_that_they_are_of_status():
     found = Validator(of(a=INTEGER), "status").errors({"a": ""})
     assert found[0].path == "status.a"

@@ -18,6 +18,9 @@ FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 APPROVED = "api-approved.kubernetes.io"
 _SCOPES = ("Cluster", "Namespaced")
 _REVIEWS = ("v1", "v1beta1")
+_NO_WEBHOOKS = (
+    "spec.conversion: this server calls no webhooks; versions are converted as by strategy None"
+)
 
 
 def default(obj: dict) -> None:
@@ -58,6 +61,8 @@ def warn(obj: Mapping, old: Mapping | None) -> list[str]:
 
 def _warnings(obj: Mapping) -> list[str]:
     found: dict[str, None] = {}
+    if ((obj.get("spec") or {}).get("conversion") or {}).get("strategy") == "Webhook":
+        found[_NO_WEBHOOKS] = None
     for version in (obj.get("spec") or {}).get("versions") or ():
         schema = (version.get("schema") or {}).get("openAPIV3Schema")
         found |= dict.fromkeys(definition_schema.warnings(schema or {}))

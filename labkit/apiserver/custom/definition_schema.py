@@ -132,8 +132,10 @@ def _standard(schema: Mapping, at: _Place) -> Iterator[FieldError]:
     if type == "null":
         why = "type cannot be set to null, use nullable as an alternative"
         yield fields.forbidden(f"{path}.type", why)
-    if isinstance(schema.get("items"), list):
+    if not isinstance(schema.get("items", {}), Mapping):
         yield fields.forbidden(f"{path}.items", "items must be a schema object and not an array")
+    if not isinstance(schema.get("additionalProperties", {}), Mapping | bool):
+        yield fields.forbidden(f"{path}.additionalProperties", "must be a schema or a boolean")
     if at.in_metadata and schema.get(EMBEDDED):
         yield fields.forbidden(f"{path}.{EMBEDDED}", "must not be used inside of resource meta")
     if schema.get("uniqueItems"):

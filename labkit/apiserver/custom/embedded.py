@@ -17,15 +17,16 @@ _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 def validate(obj: Mapping, schema: Mapping) -> list[FieldError]:
     """What is wrong with the resources inside of an object."""
-    return list(_validate(obj, schema, "")) if _embeds(schema) else []
+    return list(_validate(obj, schema, ""))
 
 
-def _embeds(schema: object) -> bool:
+def occur(schema: object) -> bool:
+    """Whether a schema has resources inside of it."""
     if not isinstance(schema, Mapping):
         return False
     below = (schema.get("items"), schema.get("additionalProperties"))
     known = (schema.get("properties") or {}).values()
-    return bool(schema.get(EMBEDDED)) or any(map(_embeds, (*below, *known)))
+    return bool(schema.get(EMBEDDED)) or any(map(occur, (*below, *known)))
 
 
 def _validate(value: object, schema: Mapping | None, path: str) -> Iterator[FieldError]:

@@ -59,6 +59,7 @@ class CustomKind:
         status = structural.child(self.schema, "status") or {}
         self._status_validator = Validator(status, "status")
         self._rules = Rules(self.schema)
+        self._embeds, self._lists = embedded.occur(self.schema), listtype.occur(self.schema)
         self._has_defaults = structural.has_defaults(self.schema)
 
     @cached_property
@@ -102,8 +103,9 @@ class CustomKind:
         errors = self._type_errors(obj) or self._validator.errors(obj)
         if self.scale:
             errors += self.scale.validate(obj)
-        errors += embedded.validate(obj, self.schema)
-        return errors + listtype.validate(obj, self.schema)
+        if self._embeds:
+            errors += embedded.validate(obj, self.schema)
+        return errors + (listtype.validate(obj, self.schema) if self._lists else [])
 
     def validate_rules(self, obj: Mapping, old: Mapping | None = None) -> list[FieldError]:
         """What the schema's expressions have against an object and what it was before."""

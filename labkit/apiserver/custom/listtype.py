@@ -20,6 +20,15 @@ def validate(obj: Mapping, schema: Mapping) -> list[FieldError]:
     return list(_validate(obj, schema, ""))
 
 
+def occur(schema: object) -> bool:
+    """Whether a schema has sets or maps."""
+    if not isinstance(schema, Mapping):
+        return False
+    below = (schema.get("items"), schema.get("additionalProperties"))
+    known = (schema.get("properties") or {}).values()
+    return "x-kubernetes-list-type" in schema or any(map(occur, (*below, *known)))
+
+
 def _validate(value: object, schema: Mapping | None, path: str) -> Iterator[FieldError]:
     if not schema:
         return

@@ -111,8 +111,9 @@ class CustomResources:
             name = await self._queue.get()
             try:
                 await self._reconcile(name)
-            except ApiError as error:
-                log.warning("definition not reconciled name=%s error=%s", name, error)
+            except Exception as error:  # the next definition is not to blame
+                if not isinstance(error, ApiError):
+                    log.exception("reconcile failed definition=%s", name)
                 self._spawn(self._later(name))
 
     async def _later(self, name: str) -> None:

@@ -3,8 +3,9 @@
 An object that the compiled check (jsonschema-rs) accepts is not looked at any further.  What it
 does not accept is walked, for the words: `spec.replicas in body must be of type integer: "string"`.
 
-Invariant: the compiled check accepts nothing that the walk would refuse, so a schema whose
-keywords mean something else to it (formats; patterns that it cannot compile) has no compiled check.
+Invariant: the compiled check accepts nothing that the walk would refuse.  So it refuses every text
+that has to have a format, and a schema of which it cannot say so (a format inside of `oneOf` or
+`not`, a pattern that it cannot compile) has no compiled check.
 
 Source: k8s.io/kube-openapi pkg/validation/validate and .../errors;
 k8s.io/apiextensions-apiserver pkg/apiserver/validation (kubeOpenAPIResultToFieldErrors).
@@ -68,11 +69,16 @@ _KEPT = (
 )  # fmt: skip
 
 
-def _json_schema(schema: Mapping) -> dict:
-    """The schema as JSON schema (draft 2020-12)."""
-    if schema.get("format") and formats.known(schema["format"], schema.get("type", "")):
-        raise _NotCompilable
+def _json_schema(schema: Mapping, exact: bool = False) -> dict:
+    """The schema as JSON schema (draft 2020-12); `exact` may not refuse too much either."""
+    numeric = schema.get("type") in ("integer", "number")
+    if not numeric and formats.known(schema.get("format", ""), schema.get("type", "")):
+        if exact:
+            raise _NotCompilable
+        return {"not": {}}
     result: dict = {key: schema[key] for key in _KEPT if key in schema}
+    if schema.get("format") == "int32" and numeric:
+        result["allOf"] = [{"minimum": _INT32[0], "maximum": _INT32[1]}]
     if types := _types(schema):
         result["type"] = [*types, "null"] if schema.get("nullable") else list(types)
     for key, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
@@ -82,17 +88,18 @@ def _json_schema(schema: Mapping) -> dict:
         result["enum"] = schema["enum"]
     for key in ("allOf", "anyOf", "oneOf"):
         if schema.get(key):
-            result[key] = [_json_schema(one) for one in schema[key]]
+            options = [_json_schema(one, exact or key == "oneOf") for one in schema[key]]
+            result[key] = [*result.get(key, ()), *options]
     if schema.get("not") is not None:
-        raise _NotCompilable
+        result["not"] = _json_schema(schema["not"], exact=True)
     if schema.get("properties"):
-        result["properties"] = {k: _json_schema(v) for k, v in schema["properties"].items()}
-    if isinstance(schema.get("additionalProperties"), Mapping):
-        result["additionalProperties"] = _json_schema(schema["additionalProperties"])
-    elif schema.get("additionalProperties") is False:
+        known = schema["properties"].items()
+        result["properties"] = {key: _json_schema(field, exact) for key, field in known}
+    for key in ("additionalProperties", "items"):
+        if isinstance(schema.get(key), Mapping):
+            result[key] = _json_schema(schema[key], exact)
+    if schema.get("additionalProperties") is False:
         result["additionalProperties"] = False
-    if isinstance(schema.get("items"), Mapping):
-        result["items"] = _json_schema(schema["items"])
     return result
 
 
