@@ -4,7 +4,7 @@ Reading order, from the outside in:
 
 - `request`: one request without its transport; what answers it.
 - `core`: the server, its life, and `handle`, which routes a request to a verb.
-- `target`: paths and parameters.  `registry`, `registration`: what is served, by `groups`;
+- `target`: paths; `options`: parameters.  `registry`, `registration`: what is served, by `groups`;
   `strategy`: how each kind behaves.
 - `reads` (get, list, watch), `writes` (create, update, patch), `deletion`, `subresources`,
   `eviction`, `ephemeral`.
@@ -20,8 +20,8 @@ Reading order, from the outside in:
 - Who may do what: `attributes`, `rbac`, `authorizer`, `escalation`, `default_roles`,
   `reconcile_roles`, `validate_rbac`; `reviews` and `tokens`.
 - At the door: `gate`, `auth`, `impersonation`, `audit`.
-- Over HTTPS: `http`, `pages`, `discovery`, `openapi`, `negotiation`, `protobuf`, `tables`,
-  `streams`.
+- Over HTTPS: `http`, `bodies`, `protobuf`, `negotiation`, `answers`, `compression`, `streams`,
+  `tables`; `pages`, `discovery`, `openapi`.
 - Connections to Pods and nodes: `connect`, `kubelets`, `logs`, `tunnel` (exec, attach,
   port-forward), `proxying`, `rewriting`.
 """
