@@ -86,7 +86,7 @@ def _is_needed(pod: Mapping, budget: Mapping) -> bool:
     """Whether the budget has to allow this eviction: not if the Pod is not healthy anyway."""
     if is_ready(pod):
         return True
-    if budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+    if (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
         return False
     status = budget.get("status") or {}
     return not 0 < status.get("desiredHealthy", 0) <= status.get("currentHealthy", 0)
@@ -106,7 +106,7 @@ def _budget(writes: Writes, pod: Mapping) -> Mapping | None:
 
 
 def _selects(budget: Mapping, pod: Mapping) -> bool:
-    selector = selectors.from_label_selector(budget["spec"].get("selector"))
+    selector = selectors.from_label_selector((budget.get("spec") or {}).get("selector"))
     return selectors.matches(selector, objects.labels(pod))
 
 

@@ -96,7 +96,7 @@ class DisruptionController(SharingController):
 
     async def _wanted(self, budget: Mapping, pods: Sequence[Mapping]) -> tuple[int, int]:
         """(expectedPods, desiredHealthy).  Raises UncountableError, NoMatchError, ApiError."""
-        spec = budget["spec"]
+        spec = budget.get("spec") or {}
         if spec.get("maxUnavailable") is not None:
             expected = await self._scale(budget, pods)
             return expected, max(expected - _share(spec["maxUnavailable"], expected), 0)
@@ -186,7 +186,7 @@ def _share(value: int | str, total: int) -> int:
 
 
 def _selects(budget: Mapping, pod: Mapping) -> bool:
-    selector = selectors.from_label_selector(budget["spec"].get("selector"))
+    selector = selectors.from_label_selector((budget.get("spec") or {}).get("selector"))
     return selectors.matches(selector, objects.labels(pod))
 
 

@@ -34,6 +34,10 @@ from labkit.controllers.replicaset import (
 from labkit.kube import conditions, objects, times
 from labkit.kube.resources import JOBS, PODS
 
+_NO_INDEXES = (
+    "Jobs with completionMode Indexed are not run in this cluster. Its job controller gives Pods "
+    "no indexes. Leave out spec.completionMode, or use a real cluster."
+)
 _TARGETS = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}
 
 
@@ -73,6 +77,9 @@ class JobController(SharingController):
             self.expectations.forget(key)
             return None
         if is_finished(job) or objects.is_deleting(job) or not _is_ours(job["spec"]):
+            return None
+        if job["spec"].get("completionMode") == "Indexed":
+            self.events.event(job, WARNING, "UnsupportedCompletionMode", _NO_INDEXES)
             return None
         now = self.clock.now()
         found = job_decision.census(await self._own_pods(job))
@@ -160,9 +167,8 @@ class JobController(SharingController):
 
 
 def _is_ours(spec: Mapping) -> bool:
-    """Whether this controller can run a Job (`spec.managedBy` names another one)."""
-    managed = spec.get("managedBy") in (None, "kubernetes.io/job-controller")
-    return managed and spec.get("completionMode", "NonIndexed") == "NonIndexed"
+    """Whether this controller runs a Job; `spec.managedBy` may name another one."""
+    return spec.get("managedBy") in (None, "kubernetes.io/job-controller")
 
 
 def is_finished(job: Mapping) -> bool:

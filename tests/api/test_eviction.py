@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Callable
 
 import pytest
@@ -164,6 +165,17 @@ def test_an_eviction_takes_a_disruption_until_the_pod_is_replaced(
     assert first not in [
         one["metadata"]["name"] for one in wire.ok("GET", f"{ns}/pods")["items"]
     ] or wire.ok("GET", f"{ns}/pods/{first}")["metadata"].get("deletionTimestamp")
+
+
+def test_of_many_evictions_at_once_the_budget_admits_what_it_allows(
+    wire: Wire, ns: str, protect, budgets: str, deployment
+):
+    names = deployment(4)
+    protect(maxUnavailable=2)
+    counted(wire, budgets, disruptionsAllowed=2)
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
+        codes = list(threads.map(lambda name: evict(wire, ns, name).status_code, names))
+    assert sorted(codes) == [201, 201, 429, 429]
 
 
 def test_an_evicted_pod_says_so(wire: Wire, ns: str):

@@ -112,6 +112,7 @@ class _Waiter:
     def refuse(self, error: Exception) -> None:
         if not self.done.done():
             self.done.set_exception(error)
+            self.done.exception()  # who asked may have left; that is no error of ours
 
 
 class ResourceQuota:
