@@ -165,6 +165,7 @@ class Writes:
             obj = _with_status(existing.obj, obj)
             row.strategy.default_status(obj)
             tracking.updated(call, self.find, existing.obj, obj, owners, now)
+            tracking.keep_times(obj, existing.obj)
             _refuse(row, obj, row.strategy.validate_status(obj, existing.obj))
             return await self.replace(call, existing, obj)
         meta.carry_over(obj, existing.obj)

@@ -99,6 +99,20 @@ def test_applying_the_same_again_is_no_write(apply, map_path):
     assert first == second
 
 
+def test_what_go_clients_send_besides_is_no_write_either(apply, web):
+    body = deployment(replicas=0, paused=True)
+    body["metadata"]["creationTimestamp"] = None
+    body["status"] = {}
+    first = apply(web, body).json()
+    assert first["metadata"]["creationTimestamp"]
+    assert until(lambda: _same_twice(apply, web, body), what="nobody else writes")
+
+
+def _same_twice(apply, path: str, body: dict) -> bool:
+    first, second = (apply(path, body).json()["metadata"] for _ in range(2))
+    return first["resourceVersion"] == second["resourceVersion"]
+
+
 def test_a_field_of_another_manager_is_a_conflict(wire, apply, map_path):
     apply(map_path, config_map(x="1"), "first")
     answer = apply(map_path, config_map(x="2"), "second")
