@@ -8,12 +8,13 @@ passed on (connect.py); all else goes to the registry as a `Request`.
 Every request passes the gate (who asks, and may he?) before anything is served, and is noted in the
 audit log when it is over.
 
-Invariants: every answer that is not success is a Status; an object that the store has encoded is
-sent as it is; a connection's identity is read from its certificate once; whatever runs for a
-connection (a watch, a followed log) is cancelled when the connection is lost.
+Invariants: nothing is served that has not passed the gate; every answer that is not success is a
+Status; an object that the store has encoded is sent as it is; a connection's identity is read from
+its certificate once; whatever runs for a connection (a watch, a followed log) is cancelled when the
+connection is lost.
 
 Source: Kubernetes API concepts and k8s.io/apiserver pkg/endpoints.  Left out: HTTP/2, protobuf in
-answers, audit logs, priority and fairness.
+answers, priority and fairness.
 """
 
 from __future__ import annotations
