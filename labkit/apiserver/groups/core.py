@@ -74,6 +74,7 @@ SERVICE = Strategy(
     validate_name=names.dns_label_1035,
     initial_status={"loadBalancer": {}},
     returns_deleted=True,
+    create_on_update=True,
     fields=("spec.clusterIP", "spec.type"),
 )
 ENDPOINTS = Strategy(
