@@ -43,7 +43,7 @@ def parse(path: str) -> Connect | Proxy | None:
     parts = head.split("/")
     if len(parts) != 7 or parts[1:4] != ["api", "v1", "namespaces"] or parts[5] != "pods":
         return None
-    return Connect(unquote(parts[4]), unquote(parts[6]), last)
+    return Connect(*_names(parts[4], parts[6]), last) if _names(parts[4], parts[6]) else None
 
 
 def _parse_proxy(path: str) -> Proxy | None:
@@ -57,7 +57,14 @@ def _parse_proxy(path: str) -> Proxy | None:
     if resource not in ("pods", "services", "nodes") or not (parts[at - 2] and all(parts[1:at])):
         return None
     prefix, rest = "/".join(parts[:at]), "/".join(parts[at:]) if len(parts) > at else None
-    return Proxy(resource, unquote(namespace), unquote(parts[at - 2]), prefix, rest)
+    found = _names(namespace, parts[at - 2])
+    return Proxy(resource, *found, prefix, rest) if found else None
+
+
+def _names(namespace: str, name: str) -> tuple[str, str] | None:
+    """Names without their escapes; None where one holds what would make another path of it."""
+    found = unquote(namespace), unquote(name)
+    return found if "/" not in "".join(found) and found[1] else None
 
 
 class Connects:
