@@ -43,7 +43,8 @@ def parse(path: str) -> Connect | Proxy | None:
     parts = head.split("/")
     if len(parts) != 7 or parts[1:4] != ["api", "v1", "namespaces"] or parts[5] != "pods":
         return None
-    return Connect(*_names(parts[4], parts[6]), last) if _names(parts[4], parts[6]) else None
+    found = _names(parts[4], parts[6])
+    return Connect(*found, last) if found else None
 
 
 def _parse_proxy(path: str) -> Proxy | None:
