@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 
 from labkit.apiserver import compression, negotiation
 from labkit.apiserver.negotiation import Form
+from labkit.apiserver.reads import EncodedList
 from labkit.apiserver.request import Result
 from labkit.client.errors import ApiError
 from labkit.client.transport import JSON
@@ -38,18 +39,33 @@ def form(given: Mapping[str, str], params: Mapping[str, str]) -> Form:
     return found
 
 
+class ListResponse(web.StreamResponse):
+    """A list that is sent piece by piece, no faster than the client reads."""
+
+    def __init__(self, pieces: Sequence[bytes], found: CIMultiDict[str]) -> None:
+        super().__init__(headers=found)
+        self.content_length = sum(map(len, pieces))
+        self._pieces = pieces
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        for piece in self._pieces:
+            await self.write(piece)
+        await super().write_eof(data)
+
+
 async def response(
     answer: Result, form: Form, params: Mapping[str, str], given: Mapping[str, str], now: float
-) -> web.Response:
+) -> web.StreamResponse:
     """The answer to a request with these parameters and headers.  Raises ApiError 400, 406."""
-    include = params.get("includeObject") or "Metadata"
-    content = negotiation.encode(answer.body, form, now, include)
+    compress = compression.accepted(given.get("Accept-Encoding", ""))
     found = headers({"Content-Type": form.media})
     for warning in _told(answer.warnings):
         found.add("Warning", f"299 - {json.dumps(warning, ensure_ascii=False)}")
-    if len(content) > compression.THRESHOLD and compression.accepted(
-        given.get("Accept-Encoding", "")
-    ):
+    if isinstance(answer.body, EncodedList) and form == negotiation.PLAIN and not compress:
+        return ListResponse(answer.body.pieces(), found)
+    include = params.get("includeObject") or "Metadata"
+    content = negotiation.encode(answer.body, form, now, include)
+    if compress and len(content) > compression.THRESHOLD:
         content = await compression.compressed(content)
         found["Content-Encoding"] = "gzip"
         found["Vary"] = "Accept-Encoding"

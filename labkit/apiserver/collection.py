@@ -102,7 +102,7 @@ class Collection:
 
     def select(self, selection: Selection) -> Iterator[tuple[str, Encoded]]:
         """The present objects of a selection, in key order."""
-        predicate = selection.predicate()
+        predicate = selection.predicate(placed=selection.index_value is None)
         for key in self._candidates(selection):
             item = self.items[key]
             if predicate is None or predicate(item.obj):

@@ -34,6 +34,7 @@ from labkit.apiserver.watch import ADDED, Watcher, bookmark
 from labkit.client.errors import ApiError
 
 _LATEST = -1  # the revision in a continue token that goes on in the present
+_PIECE = 64  # items
 _TOKEN_VERSION = "meta.k8s.io/v1"
 
 
@@ -51,12 +52,17 @@ class EncodedList(Encoded):
 
     @property
     def json(self) -> bytes:
+        return b"".join(self.pieces())
+
+    def pieces(self) -> list[bytes]:
+        """The JSON in parts of some hundred kilobytes, so that nobody needs room for it twice."""
         head, items = self[1]
-        parts = [item.json for item in items] or [b""]
-        # A big list is megabytes: they are copied only once.
-        parts[0] = b'%s,"items":[%s' % (head, parts[0])
-        parts[-1] += b"]}"
-        return b",".join(parts)
+        texts = [item.json for item in items]
+        pieces = [b'%s,"items":[%s' % (head, b",".join(texts[:_PIECE]))]
+        for start in range(_PIECE, len(texts), _PIECE):
+            pieces.append(b",".join((b"", *texts[start : start + _PIECE])))
+        pieces[-1] += b"]}"
+        return pieces
 
 
 def get(state: State, target: Target, params: Mapping[str, str]) -> Result:

@@ -35,10 +35,13 @@ class Selection:
         """Whether selectors (beyond the namespace) narrow the result."""
         return bool(self.labels or self.fields)
 
-    def predicate(self) -> Callable[[Mapping], bool] | None:
-        """The test for one object of any namespace; None if every object passes."""
+    def predicate(self, *, placed: bool = False) -> Callable[[Mapping], bool] | None:
+        """The test for one object; None if every object passes.
+
+        Objects that are `placed` are known to be of the selection's namespace.
+        """
         tests: list[Callable[[Mapping], bool]] = []
-        if self.namespace:
+        if self.namespace and not placed:
             tests.append(lambda obj: obj["metadata"].get("namespace") == self.namespace)
         if self.name:
             tests.append(lambda obj: obj["metadata"]["name"] == self.name)
