@@ -75,5 +75,7 @@ def k(kubectl: str, kubeconfig: Path, tmp_path: Path) -> Iterator[Kubectl]:
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path)}
     made = Kubectl(kubectl, environment, f"test-{uuid.uuid4().hex[:8]}")
     made("create", "namespace", made.namespace)
+    # Where controllers run, they make it too: whoever is first.
+    made.run("create", "serviceaccount", "default")
     yield made
     made("delete", "namespace", made.namespace, "--wait=false")
