@@ -60,6 +60,7 @@ class Writes:
         row.strategy.default(obj)
         tracking.created(call, self.find, obj, owners, now)
         attributes = Attributes(self.state, row, CREATE, obj, dry_run=call.dry_run)
+        await self.admission.prepare(attributes)
         self.admission.mutate(attributes)
         with self.allocator.reserve(row, obj, None):
             row.strategy.prepare(obj, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from tests.api.conftest import Wire, refused
@@ -87,3 +89,12 @@ def test_a_pod_that_could_not_run_is_refused(wire: Wire, ns: str, change: dict, 
 def test_a_pod_without_a_spec_lacks_containers(wire: Wire, ns: str):
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}}
     refused(wire.post(f"{ns}/pods", body), 422, "Invalid", "spec.containers: Required value")
+
+
+def test_a_pod_may_come_right_after_its_namespace(wire: Wire):
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    wire.ok("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    body = {**pod(), "metadata": {"name": "early"}}
+    made = wire.ok("POST", f"/api/v1/namespaces/{name}/pods", body, dryRun="All")
+    assert made["spec"]["serviceAccountName"] == "default"
+    wire.delete(f"/api/v1/namespaces/{name}")

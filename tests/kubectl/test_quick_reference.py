@@ -186,8 +186,8 @@ def results_of(shell: Shell, section: Section) -> list[str]:
     write_files(shell.directory)
     inner.must(f"kubectl create namespace {namespace}")
     inner.must(f"kubectl config set-context --current --namespace={namespace}")
-    prepare(inner, section, namespace)
     try:
+        prepare(inner, section, namespace)
         return [result(inner, row) for row in section.rows]
     finally:
         config.write_text(kept)

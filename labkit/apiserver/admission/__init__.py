@@ -58,6 +58,10 @@ class Admission:
         self._clock = clock
         self._quota = ResourceQuota(state)
 
+    async def prepare(self, a: Attributes) -> None:
+        """Wait for what a new object needs and what is about to be there."""
+        await service_account.wait(a, self._clock)
+
     def mutate(self, a: Attributes) -> None:
         """Complete `a.obj`, which has its defaults already.  Raises ApiError 403, 404."""
         for plugin in MUTATING[a.operation]:

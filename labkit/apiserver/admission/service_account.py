@@ -9,7 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from labkit.apiserver.admission.attributes import Attributes
-from labkit.kube.resources import SERVICE_ACCOUNTS
+from labkit.clock import Clock
+from labkit.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
+
+_DEFAULT = "default"
+_LOOKS, _PAUSE = 30, 0.05  # seconds; upstream looks ten times, some 150 ms apart
+
+
+async def wait(a: Attributes, clock: Clock) -> None:
+    """Give the default ServiceAccount of a new namespace a moment to be there.
+
+    A controller makes it; a manifest with a namespace and Pods in it would lose the race.
+    """
+    spec = a.pod_spec
+    if spec is None or _named(spec) != _DEFAULT:
+        return
+    for _ in range(_LOOKS):
+        if _find(a, _DEFAULT) or a.namespace not in a.state.of(NAMESPACES).items:
+            return
+        await clock.sleep(_PAUSE)
 
 
 def admit(a: Attributes) -> None:
@@ -20,8 +38,7 @@ def admit(a: Attributes) -> None:
     spec = a.pod_spec
     if spec is None:
         return
-    name = spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
-    spec["serviceAccount"] = name
+    name = spec["serviceAccountName"] = spec["serviceAccount"] = _named(spec)
     account = _find(a, name)
     if account is None:
         raise a.forbidden(
@@ -30,6 +47,10 @@ def admit(a: Attributes) -> None:
         )
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [dict(one) for one in account["imagePullSecrets"]]
+
+
+def _named(spec: Mapping) -> str:
+    return spec.get("serviceAccountName") or spec.get("serviceAccount") or _DEFAULT
 
 
 def _find(a: Attributes, name: str) -> Mapping | None:
