@@ -89,7 +89,7 @@ def decode(content: bytes, method: str, content_type: str) -> Body:
 def _json(content: bytes, media: str) -> Body:
     try:
         value = orjson.loads(content)
-        repeated = jsonsyntax.duplicates(content, len(orjson.dumps(value)))
+        repeated = jsonsyntax.duplicates(content, orjson.dumps(value))
     except (ValueError, TypeError, RecursionError) as error:
         wrong = jsonsyntax.syntax_error(content) if len(content) <= _EXPLAINED else ""
         return Body(Malformed(wrong or str(error), _summary(content)), media)

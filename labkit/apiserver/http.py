@@ -230,7 +230,7 @@ class HTTPServer:
         with self._connections.streaming(request):
             try:
                 await response.prepare(request)
-                await streams.send(response, watch.events, encode)
+                await streams.send(request, response, watch.events, encode)
             finally:
                 await watch.events.aclose()
                 self.last_request = self.clock.monotonic()
@@ -251,7 +251,8 @@ async def _body(request: web.BaseRequest, method: str) -> bodies.Body:
     if (request.content_length or 0) > MAX_BODY:
         raise _too_large()
     try:
-        async with asyncio.timeout(_BODY_TIMEOUT):
+        # A body that came with the head needs no watching.
+        async with asyncio.timeout(None if request.content.is_eof() else _BODY_TIMEOUT):
             content = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None

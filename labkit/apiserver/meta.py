@@ -7,12 +7,11 @@ api/validation (ValidateObjectMeta, ValidateObjectMetaUpdate).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from uuid import uuid4
 
 from labkit.apiserver import fields, names
 from labkit.apiserver.fields import FieldError
 from labkit.apiserver.strategy import Strategy
-from labkit.kube.names import generated
+from labkit.kube.names import generated, new_uid
 
 _SYSTEM = (
     "uid",
@@ -38,7 +37,7 @@ def begin(obj: dict, strategy: Strategy, now: str) -> None:
         meta.pop(name, None)
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = generated(meta["generateName"])
-    meta["uid"] = str(uuid4())
+    meta["uid"] = new_uid()
     meta["creationTimestamp"] = now
     if strategy.generation:
         meta["generation"] = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,18 @@ class WatchEvent(NamedTuple):
     item: Encoded
 
 
+class Events(Protocol):
+    """The events of a watch, one by one or as many as there are."""
+
+    def __aiter__(self) -> AsyncIterator[WatchEvent]: ...
+
+    async def batch(self, most: int) -> list[WatchEvent]: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """An answer that goes on: events until the server or the client ends it (`aclose`)."""
 
-    events: AsyncIterator[WatchEvent]
+    events: Events

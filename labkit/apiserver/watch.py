@@ -151,6 +151,16 @@ class Watcher:
             return WatchEvent(event.type, self._convert(event.item))
         return event
 
+    async def batch(self, most: int) -> list[WatchEvent]:
+        """All events that there are, up to `most`, as soon as there is one; none at the end."""
+        try:
+            found = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        while self._events and len(found) < most:
+            found.append(await anext(self))
+        return found
+
     async def aclose(self) -> None:
         """End the watch from the client's side.  Safe to repeat."""
         self._events.clear()

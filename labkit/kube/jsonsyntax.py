@@ -167,13 +167,15 @@ def _bad(data: bytes, at: int, context: str) -> _Wrong:
     return _Wrong(f"invalid character '{shown}' {context}")
 
 
-def duplicates(data: bytes, length: int) -> list[str]:
+def duplicates(data: bytes, compact: bytes) -> list[str]:
     """The paths of fields that JSON `data` names twice, such as `data.a`, `items[0].name`.
 
-    `length` is that of its compact form, in which no field is there twice: usually this is the
-    length of `data` too, and there is nothing to look for.  Raises ValueError, RecursionError.
+    `compact` is the same without spaces, and with no field twice: usually as long as `data`, or as
+    rich in quotes, and there is nothing to look for.  Raises ValueError, RecursionError.
     """
-    if length == len(data.strip()):
+    if len(compact) == len(data.strip()):
+        return []
+    if b"\\" not in data and data.count(b'"') == compact.count(b'"'):
         return []
     repeated = False
 

@@ -14,7 +14,6 @@ from labkit.apiserver import auth
 from labkit.apiserver.http import MAX_BODY
 from labkit.apiserver.registry import Registry
 from labkit.apiserver.request import Encoded, Result, Watch, WatchEvent
-from labkit.client import ApiError
 from tests.serving import Certificates, address, serving
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -316,6 +315,9 @@ class Slow:
             raise event
         return event
 
+    async def batch(self, most):
+        return [await anext(self)]
+
     async def aclose(self):
         self.closed.set()
 
@@ -370,15 +372,6 @@ async def test_a_client_that_does_not_read_is_not_read_ahead_for(certificates):
         assert waiting > 0
         writer.close()
         await asyncio.wait_for(api.closed.wait(), 10)
-
-
-async def test_an_error_in_a_watch_is_its_last_event(certificates):
-    gone = ApiError({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
-    api = Slow(added("a"), gone)
-    async with serving(certificates, api) as (_, http), session(certificates, http) as client:
-        watch = await client.get("/api/v1/pods", params={"watch": "1"})
-        lines = (await watch.read()).splitlines()
-    assert [json.loads(line)["type"] for line in lines] == ["ADDED", "ERROR"]
 
 
 def session(certificates, http):
