@@ -62,6 +62,8 @@ def test_a_program_on_the_clusters_address_is_found_before_anything_starts():
     wanted, holder = addresses.claim(None)
     holder.close()
     with socket.socket() as squatter:
+        # Connections of a cluster that had the address just now may still be fading.
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind((wanted.api_server, addresses.API_PORT))
         squatter.listen()
         with pytest.raises(ClusterError, match="another program listens there"):
