@@ -112,7 +112,7 @@ def test_following_ends_with_the_container(wire: Wire, ns: str) -> None:
         "POST", f"{ns}/pods", pods.pod("steps", container("main", script), restartPolicy="Never")
     )
     path = f"{ns}/pods/steps/log"
-    until(lambda: "step" in wire.get(path).text, 60, "it has begun")
+    until(lambda: "step 1" in wire.get(path).text, 60, "it has begun")
     assert wire.get(path, follow=True).text == "step 1\nstep 2\nstep 3\n"
 
 
