@@ -7,7 +7,6 @@ because loopback addresses are the network here.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 
 from labkit.apiserver import meta, names
@@ -23,6 +22,7 @@ from labkit.apiserver.fields import (
 from labkit.apiserver.validate_values import (
     IMMUTABLE,
     NOT_NEGATIVE,
+    is_address,
     port_number,
     port_or_name,
 )
@@ -185,7 +185,7 @@ def endpoints(obj: Mapping) -> list[FieldError]:
 
 
 def _endpoint_address(address: str, path: str) -> list[FieldError]:
-    if _is_address(address, 4) or _is_address(address, 6):
+    if is_address(address):
         return []
     why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
     return [invalid(path, address, why)]
@@ -221,17 +221,10 @@ def endpoint_slice(obj: Mapping) -> list[FieldError]:
         if not addresses:
             errors.append(required(path, "must contain at least 1 address"))
         for number, address in enumerate(addresses):
-            if kind != "FQDN" and not _is_address(address, 4 if kind == "IPv4" else 6):
+            if kind != "FQDN" and not is_address(address, 4 if kind == "IPv4" else 6):
                 why = f"must be an {kind} address"
                 errors.append(invalid(f"{path}[{number}]", address, why))
     return errors
-
-
-def _is_address(text: str, version: int) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == version
-    except ValueError:
-        return False
 
 
 def endpoint_slice_update(obj: Mapping, old: Mapping) -> list[FieldError]:

@@ -13,6 +13,7 @@ from labkit.apiserver.fields import FieldError, forbidden, invalid, required, un
 from labkit.apiserver.validate_values import (
     domain_prefixed,
     immutable,
+    is_address,
     label_selector,
     port_number,
     port_or_name,
@@ -73,7 +74,7 @@ def _host(host: str, path: str) -> list[FieldError]:
 
 def _rule(rule: Mapping, path: str) -> list[FieldError]:
     host, http, errors = rule.get("host"), rule.get("http"), []
-    if host and _is_address(host):
+    if host and is_address(host):
         why = "must be a DNS name, not an IP address"
         errors.append(invalid(f"{path}.host", host, why))
     elif host:
@@ -85,14 +86,6 @@ def _rule(rule: Mapping, path: str) -> list[FieldError]:
     for index, one in enumerate(http.get("paths") or ()):
         errors += _path(one, f"{path}.http.paths[{index}]")
     return errors
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _path(one: Mapping, path: str) -> list[FieldError]:

@@ -6,12 +6,11 @@ validatePodDNSConfig, ValidateHostAliases).
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 
 from labkit.apiserver import names
 from labkit.apiserver.fields import FieldError, forbidden, invalid, required
-from labkit.apiserver.validate_values import label_selector
+from labkit.apiserver.validate_values import is_address, label_selector
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -137,23 +136,15 @@ def dns(spec: Mapping, path: str) -> list[FieldError]:
 
 def _addresses(values: Iterable[str], path: str) -> list[FieldError]:
     why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-    bad = ((index, value) for index, value in enumerate(values) if not _is_address(value))
+    bad = ((index, value) for index, value in enumerate(values) if not is_address(value))
     return [invalid(f"{path}[{index}]", value, why) for index, value in bad]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def host_aliases(aliases: Iterable[Mapping], path: str) -> list[FieldError]:
     """Names that a Pod's /etc/hosts has besides its own."""
     errors = []
     for index, alias in enumerate(aliases):
-        if not _is_address(alias.get("ip", "")):
+        if not is_address(alias.get("ip", "")):
             why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
             errors.append(invalid(f"{path}[{index}].ip", alias.get("ip", ""), why))
         for host in alias.get("hostnames") or ():

@@ -5,6 +5,7 @@ Source: k8s.io/apimachinery util/validation and pkg/apis/core/validation.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 
@@ -21,6 +22,14 @@ _PERCENT_RULE = (
     "'93%', regex used for validation is '[0-9]+%')"
 )
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+
+
+def is_address(text: str, version: int = 0) -> bool:
+    """Whether `text` is an IP address, of that version if one is given."""
+    try:
+        return ipaddress.ip_address(text).version == version or not version
+    except ValueError:
+        return False
 
 
 def non_negative(value: int | None, path: str) -> list[FieldError]:

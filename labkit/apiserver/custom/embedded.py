@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from labkit.apiserver import fields, names
-from labkit.apiserver.custom.structural import EMBEDDED, child
+from labkit.apiserver.custom.structural import EMBEDDED, child, occurs
 from labkit.apiserver.fields import FieldError
 from labkit.kube import schema as kube_schema
 
@@ -22,11 +22,7 @@ def validate(obj: Mapping, schema: Mapping) -> list[FieldError]:
 
 def occur(schema: object) -> bool:
     """Whether a schema has resources inside of it."""
-    if not isinstance(schema, Mapping):
-        return False
-    below = (schema.get("items"), schema.get("additionalProperties"))
-    known = (schema.get("properties") or {}).values()
-    return bool(schema.get(EMBEDDED)) or any(map(occur, (*below, *known)))
+    return occurs(schema, lambda each: each.get(EMBEDDED))
 
 
 def _validate(value: object, schema: Mapping | None, path: str) -> Iterator[FieldError]:

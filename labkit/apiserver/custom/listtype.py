@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import orjson
 
 from labkit.apiserver import fields
-from labkit.apiserver.custom.structural import child
+from labkit.apiserver.custom.structural import child, occurs
 from labkit.apiserver.fields import FieldError
 
 
@@ -22,11 +22,7 @@ def validate(obj: Mapping, schema: Mapping) -> list[FieldError]:
 
 def occur(schema: object) -> bool:
     """Whether a schema has sets or maps."""
-    if not isinstance(schema, Mapping):
-        return False
-    below = (schema.get("items"), schema.get("additionalProperties"))
-    known = (schema.get("properties") or {}).values()
-    return "x-kubernetes-list-type" in schema or any(map(occur, (*below, *known)))
+    return occurs(schema, lambda each: "x-kubernetes-list-type" in each)
 
 
 def _validate(value: object, schema: Mapping | None, path: str) -> Iterator[FieldError]:

@@ -9,7 +9,7 @@ Source: k8s.io/apiextensions-apiserver pkg/apiserver/schema/pruning and .../defa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 META_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
@@ -25,6 +25,15 @@ def child(schema: Mapping, key: str) -> Mapping | None:
         return found
     more = schema.get("additionalProperties")
     return more if isinstance(more, Mapping) else None
+
+
+def occurs(schema: object, test: Callable[[Mapping], object]) -> bool:
+    """Whether `test` holds for a schema or for one inside of it."""
+    if not isinstance(schema, Mapping):
+        return False
+    below = (schema.get("items"), schema.get("additionalProperties"))
+    known = (schema.get("properties") or _NOTHING).values()
+    return bool(test(schema)) or any(occurs(each, test) for each in (*below, *known))
 
 
 def specifies(schema: Mapping, key: str) -> bool:
