@@ -69,8 +69,9 @@ class KillableStore(SQLiteStore):
 
     def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> bool:
         with self._between_checkpoints:
-            self._copied = self._log_path.stat().st_size
-            return super()._checkpoint(connection, mode)
+            complete = super()._checkpoint(connection, mode)
+            self._copied = self._log_path.stat().st_size  # now: the writer goes on meanwhile
+            return complete
 
     def _tell_length(self, length: int) -> None:
         self._told = length
