@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from labkit.kube import selectors, taints
+from labkit.kube import nodeselectors, taints
 from labkit.scheduler.nodeinfo import NodeInfo
 from labkit.scheduler.podview import PODS, PodView
 
@@ -111,44 +111,12 @@ def refusal(
 
 def matches_node(pod: PodView, node: NodeInfo) -> bool:
     """Whether `nodeSelector` and required node affinity allow the node."""
-    wanted = pod.spec.get("nodeSelector") or {}
-    if any(node.labels.get(key) != value for key, value in wanted.items()):
-        return False
-    affinity = (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    if required is None:
-        return True
-    return any(matches_term(term, node) for term in required.get("nodeSelectorTerms") or ())
+    return nodeselectors.allows(pod.spec, node.labels, node.name)
 
 
 def matches_term(term: Mapping, node: NodeInfo) -> bool:
-    """One NodeSelectorTerm: all its requirements hold; an empty term matches nothing."""
-    expressions = term.get("matchExpressions") or ()
-    fields = term.get("matchFields") or ()
-    if not expressions and not fields:
-        return False
-    return all(need.matches(node.labels) for need in _requirements(expressions)) and all(
-        need.matches({"metadata.name": node.name}) for need in _requirements(fields)
-    )
-
-
-_OPERATORS = {
-    "In": "in",
-    "NotIn": "notin",
-    "Exists": "exists",
-    "DoesNotExist": "!",
-    "Gt": "gt",
-    "Lt": "lt",
-}
-
-
-def _requirements(expressions: Iterable[Mapping]) -> list[selectors.Requirement]:
-    return [
-        selectors.Requirement(
-            each["key"], _OPERATORS[each["operator"]], frozenset(each.get("values") or ())
-        )
-        for each in expressions
-    ]
+    """Whether one NodeSelectorTerm holds for the node."""
+    return nodeselectors.matches_term(term, node.labels, node.name)
 
 
 def _conflicts(port: tuple[str, str, int], taken: Iterable[tuple[str, str, int]]) -> bool:
