@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from labkit.clusters.credentials import Credentials
 from labkit.kube import jwt
 
 _LIFETIME = timedelta(days=365)
@@ -25,25 +25,17 @@ _CLOCK_SKEW = timedelta(minutes=5)
 _RENEW_BEFORE = timedelta(days=30)
 
 
-class CertificateAuthority:
+class CertificateAuthority(Credentials):
     """The files of one `pki/` directory; what is missing or runs out is made when asked for."""
 
     def __init__(self, directory: Path, now: float) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self._now = datetime.fromtimestamp(now, UTC)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._is_current("ca"):
             self._make_ca()
         self._key = serialization.load_pem_private_key(self.key("ca").read_bytes(), None)
         self._certificate = x509.load_pem_x509_certificate(self.certificate("ca").read_bytes())
-
-    def certificate(self, name: str) -> Path:
-        """The path of a certificate (PEM)."""
-        return self.directory / f"{name}.crt"
-
-    def key(self, name: str) -> Path:
-        """The path of a private key (PEM, 0600)."""
-        return self.directory / f"{name}.key"
 
     def client(self, name: str, user: str, *groups: str) -> None:
         """Make the certificate of a client: `user` in `groups`."""
@@ -57,22 +49,7 @@ class CertificateAuthority:
         """The private key (PEM) of what signs other things than certificates, made if missing."""
         if not self.key(name).exists():
             write_private(self.key(name), jwt.new_key())
-        return self.key(name).read_bytes()
-
-    def server_context(self, name: str, *, clients: ssl.VerifyMode) -> ssl.SSLContext:
-        """TLS for a server; `clients` says whether clients must show a certificate of this CA."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.certificate(name), self.key(name))
-        context.load_verify_locations(self.certificate("ca"))
-        context.verify_mode = clients
-        return context
-
-    def client_context(self, name: str) -> ssl.SSLContext:
-        """TLS for a client that shows certificate `name` and trusts this CA alone."""
-        context = ssl.create_default_context(cafile=str(self.certificate("ca")))
-        context.load_cert_chain(self.certificate(name), self.key(name))
-        return context
+        return super().signing_key(name)
 
     def _is_current(self, name: str) -> bool:
         try:

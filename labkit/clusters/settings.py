@@ -22,6 +22,10 @@ DEFAULTS: dict[str, str] = {
 }
 """Flag name → default, as text."""
 
+_OWNERS = {
+    **dict.fromkeys(DEFAULTS, "kube-controller-manager"),
+    "metric-resolution": "metrics-server",
+}
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
 
@@ -53,6 +57,12 @@ def number(flag: str, text: str) -> float:
             else "It takes a duration such as 15s, 1m30s or 500ms.",
             f"The default is: --{flag}={DEFAULTS[flag]}",
         ) from None
+
+
+def of_part(part: str, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Of all settings (as `complete` gives them) those that are flags of `part`."""
+    names = (flag.replace("-", "_") for flag, owner in _OWNERS.items() if owner == part)
+    return {name: numbers[name] for name in names}
 
 
 def complete(given: Mapping[str, str]) -> dict[str, float]:

@@ -1,0 +1,169 @@
+"""What each part of a cluster is given: addresses, certificates, settings; one function a part.
+
+Parts that share a process (`embedded`) and parts that have one each (`part`) are made here alike,
+and get what they are given from the same `Site`; they differ in the `Client` that they talk
+through, in memory or over HTTPS.  Every function imports its part when it is called, so that a
+process holds no more than the parts that it runs.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit.client import Client
+from labkit.clock import Clock
+from labkit.clusters import addresses, settings
+from labkit.clusters.addresses import API_PORT, DNS_FALLBACK_PORT, Addresses, node_name
+from labkit.clusters.credentials import Credentials
+from labkit.clusters.paths import ClusterDir
+
+if TYPE_CHECKING:
+    from labkit.apiserver.core import APIServer
+    from labkit.apiserver.http import HTTPServer
+    from labkit.controllers.manager import ControllerManager
+    from labkit.engine import Engine
+    from labkit.kubelet import Kubelet
+    from labkit.metrics import MetricsServer
+    from labkit.proxy import ClusterDNS, ServiceProxy
+    from labkit.scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class Site:
+    """One cluster as its parts see it; `settings` are numbers under their Python names."""
+
+    directory: ClusterDir
+    clock: Clock
+    addresses: Addresses
+    nodes: tuple[str, ...]
+    settings: dict[str, float]
+    credentials: Credentials
+
+    @classmethod
+    def read(cls, directory: ClusterDir, clock: Clock) -> Site:
+        """What a directory's cluster.json describes."""
+        description = directory.read_description()
+        count = range(1, description["nodes"] + 1)
+        return cls(
+            directory,
+            clock,
+            Addresses(description["number"]),
+            tuple(node_name(directory.name, index) for index in count),
+            settings.complete(description["settings"]),
+            Credentials(directory.pki),
+        )
+
+    def node_ip(self, node: str) -> str:
+        """The InternalIP of a node."""
+        return self.addresses.node(self.nodes.index(node) + 1)
+
+
+def api_server(site: Site) -> APIServer:
+    """The API server below HTTP, and its store."""
+    from labkit.apiserver.core import APIServer
+    from labkit.apiserver.store_sqlite import SQLiteStore
+
+    own = site.addresses
+    return APIServer(
+        SQLiteStore(site.directory.store),
+        site.clock,
+        service_cidr=own.service_cidr,
+        advertise=(own.api_server, API_PORT),
+        port_free=lambda port: addresses.is_free("127.0.0.1", port),
+        service_account_key=site.credentials.signing_key("sa"),
+    )
+
+
+def https_server(site: Site, api: APIServer) -> HTTPServer:
+    """The API server's HTTPS, at the address of the Service `kubernetes`."""
+    from labkit.apiserver.http import HTTPServer
+
+    credentials = site.credentials
+    return HTTPServer(
+        api,
+        ssl_context=credentials.server_context("apiserver", clients=ssl.CERT_OPTIONAL),
+        hosts=[(site.addresses.api_server, API_PORT)],
+        kubelet_client=credentials.client_context("apiserver-kubelet-client"),
+        clock=site.clock,
+        audit_log=site.directory.audit_log,
+    )
+
+
+def controller_manager(site: Site, client: Client) -> ControllerManager:
+    """All controllers."""
+    from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
+
+    chosen = settings.of_part("kube-controller-manager", site.settings)
+    return ControllerManager(
+        client,
+        site.clock,
+        ControllerManagerSettings(**chosen),
+        pod_cidr=site.addresses.pod_cidr,
+        root_ca=site.credentials.certificate("ca").read_text(),
+        service_account_key=site.credentials.signing_key("sa"),
+    )
+
+
+def scheduler(site: Site, client: Client) -> Scheduler:
+    """The scheduler."""
+    from labkit.scheduler import Scheduler
+
+    return Scheduler(client, site.clock)
+
+
+def service_proxy(site: Site, client: Client) -> ServiceProxy:
+    """The Service proxy of all nodes."""
+    from labkit.proxy import ServiceProxy
+
+    return ServiceProxy(client, site.clock)
+
+
+def cluster_dns(site: Site, client: Client) -> ClusterDNS:
+    """The cluster's DNS."""
+    from labkit.proxy import ClusterDNS
+
+    return ClusterDNS(
+        client, site.clock, address=site.addresses.dns, fallback_port=DNS_FALLBACK_PORT
+    )
+
+
+def metrics_server(site: Site, client: Client) -> MetricsServer:
+    """The metrics-server."""
+    from labkit.metrics import MetricsServer
+
+    return MetricsServer(
+        client,
+        site.clock,
+        ssl_context=site.credentials.client_context("metrics-server"),
+        metric_resolution=site.settings["metric_resolution"],
+    )
+
+
+def engine(site: Site, directory: Path, socket: Path, name: str) -> Engine:
+    """A container engine that calls itself `name`."""
+    from labkit.engine import Engine
+
+    return Engine(
+        directory, socket, site.clock, bridge_subnet=site.addresses.bridge_cidr, name=name
+    )
+
+
+def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: int) -> Kubelet:
+    """The kubelet of one node, on the engine at `docker_url`."""
+    from labkit.kubelet import Kubelet
+
+    credentials = site.credentials
+    return Kubelet(
+        client,
+        site.clock,
+        node_name=node,
+        node_ip=site.node_ip(node),
+        docker_url=docker_url,
+        cluster_dns=site.addresses.dns,
+        cluster_dns_port=dns_port,
+        root_dir=site.directory.kubelet / node,
+        serving_ssl=credentials.server_context(f"kubelet-{node}", clients=ssl.CERT_REQUIRED),
+    )

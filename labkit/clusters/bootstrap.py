@@ -1,0 +1,52 @@
+"""What is done through the API when a cluster starts, as kubeadm does it after the control plane.
+
+Source: kubeadm's phases "addon" and "wait-control-plane".
+"""
+
+from __future__ import annotations
+
+from labkit.client import ApiError, Client
+from labkit.clusters.assembly import Site
+from labkit.kube import conditions
+from labkit.kube.resources import ENDPOINT_SLICES, NODES, SERVICE_ACCOUNTS, SERVICES
+
+_POLL = 0.01
+
+
+async def publish_dns(client: Client, site: Site, port: int) -> None:
+    """The Service `kube-dns` and its endpoint, with the port that DNS got this time."""
+    from labkit.proxy import kube_dns_endpoint_slice, kube_dns_service
+
+    service = kube_dns_service(site.addresses.dns, port)
+    endpoints = kube_dns_endpoint_slice(site.addresses.dns, port)
+    for resource, obj, changing in (
+        (SERVICES, service, {"spec": {"ports": service["spec"]["ports"]}}),
+        (ENDPOINT_SLICES, endpoints, {"ports": endpoints["ports"]}),
+    ):
+        try:
+            await client.create(resource, obj)
+        except ApiError as error:
+            if not error.already_exists:
+                raise
+            await client.patch(resource, "kube-dns", changing, "kube-system")
+
+
+async def remove_other_nodes(client: Client, site: Site) -> None:
+    """A cluster that comes back smaller has lost these nodes for good."""
+    for node in (await client.list(NODES))["items"]:
+        if node["metadata"]["name"] not in site.nodes:
+            await client.delete(NODES, node["metadata"]["name"])
+
+
+async def until_ready(client: Client, site: Site) -> None:
+    """Return when all nodes are Ready and the default ServiceAccount exists."""
+    while not await _is_ready(client, site):
+        await site.clock.sleep(_POLL)
+
+
+async def _is_ready(client: Client, site: Site) -> bool:
+    found = {node["metadata"]["name"]: node for node in (await client.list(NODES))["items"]}
+    if not all(name in found and conditions.is_true(found[name], "Ready") for name in site.nodes):
+        return False
+    accounts = await client.list(SERVICE_ACCOUNTS, "default")
+    return any(item["metadata"]["name"] == "default" for item in accounts["items"])
