@@ -200,6 +200,22 @@ def test_sigterm_finishes_the_requests_in_flight_and_exits_with_0() -> None:
     idle.close()
 
 
+def test_after_sigterm_it_still_serves_but_sends_its_clients_away(server: Server) -> None:
+    kept = server.connect()
+    kept.request("GET", "/api/rule")
+    kept.getresponse().read()
+    server.process.send_signal(signal.SIGTERM)
+    said = None
+    while said != "close":  # the signal may take a moment
+        kept.request("GET", "/api/rule")
+        answer = kept.getresponse()
+        assert (answer.status, bool(answer.read())) == (200, True)
+        said = answer.headers["Connection"]
+    assert server.ask("GET", "/readyz") == (503, {"message": "shutting down"})
+    assert server.ask("GET", "/api/rule")[0] == 200
+    assert server.process.wait(20) == 0
+
+
 def test_access_is_logged_only_when_asked_for(server: Server) -> None:
     server.ask("GET", "/healthz")
     assert server.end() == 0

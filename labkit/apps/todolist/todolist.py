@@ -9,8 +9,9 @@ Each request to /api/rule costs `REQUEST_CPU_MS` of real CPU time (default 5), s
 as CPU.  Items live in the memory of this process: two replicas have two lists, which is a lesson.
 Every answer says who gave it: `X-Served-By` (host name) and `X-Served-From` (address).
 
-One thread for each connection, HTTP/1.1 with keep-alive.  On SIGTERM it accepts what has already
-connected, finishes the requests in flight, and exits with 0.  Settings: PORT, HOST, ACCESS_LOG=1.
+One thread for each connection, HTTP/1.1 with keep-alive.  On SIGTERM it is no longer ready, goes on
+to serve for half a second, telling its clients to connect elsewhere (`Connection: close`), then
+finishes the requests in flight, and exits with 0.  Settings: PORT, HOST, ACCESS_LOG=1.
 """
 
 import json
@@ -26,6 +27,7 @@ VERSION = "v1"
 BACKLOG = 512
 MAX_HEAD, MAX_BODY, MAX_TITLE = 16 << 10, 64 << 10, 200
 IDLE_SECONDS = 75  # a connection without a request is closed after this long
+DRAIN_SECONDS = 0.5  # SIGTERM comes no later than the news, for proxies, that this Pod leaves
 GRACE_SECONDS = 25  # less than Kubernetes' 30 s before SIGKILL
 STACK_BYTES = 256 << 10
 REASONS = {
@@ -310,7 +312,18 @@ class Server:
             self.accept()
             if wake in ready:
                 break
+        self.drain()
         self.finish()
+
+    def drain(self):
+        """Serve those who do not know yet that this is the end, and tell them."""
+        self.app.ready = False
+        poll = select.poll()
+        poll.register(self.listener, select.POLLIN)
+        end = time.monotonic() + DRAIN_SECONDS
+        while (left := end - time.monotonic()) > 0:
+            if poll.poll(left * 1000):
+                self.accept()
 
     def accept(self):
         """Take every connection that waits."""
@@ -333,7 +346,7 @@ class Server:
 
     def finish(self):
         """Close idle connections and wait for the others."""
-        self.app.ready = False
+        self.accept()
         self.listener.close()
         with self.lock:
             waiting, threads = list(self.connections), list(self.threads)
