@@ -1,9 +1,9 @@
 """All parts of a cluster in one process, each talking to the others only through the API.
 
 The parts are started in the order in which they need each other, and stopped in reverse; `assembly`
-says what each is given.  What would be a dozen processes on several machines (etcd, kube-apiserver, kube-scheduler,
-kube-controller-manager, CoreDNS, metrics-server, and on each node kubelet, kube-proxy and dockerd)
-are objects on one event loop here.
+says what each is given.  What would be a dozen processes on several machines (etcd, kube-apiserver,
+kube-scheduler, kube-controller-manager, CoreDNS, metrics-server, and on each node kubelet,
+kube-proxy and dockerd) are objects on one event loop here.
 """
 
 from __future__ import annotations
