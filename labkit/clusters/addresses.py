@@ -1,4 +1,4 @@
-"""Which loopback addresses a cluster has.
+"""Which addresses a cluster has.
 
 On Linux any process may listen on any address of 127.0.0.0/8, without privileges.  So each Pod,
 Service and node has an address of its own, and the same port serves many Pods.  Several clusters
@@ -8,17 +8,23 @@ live side by side by their number: cluster `s` has
     Services  127.(96+s).0.0/16         (kubeadm's 10.96.0.0/12)
     nodes     127.(172+s).0.node        (Docker's 172.17.0.0/16)
 
+On a real Docker daemon, containers have a loopback interface of their own and cannot reach the
+host's.  There the same numbers follow a 10: Pods are on a Docker network 10.(244+s).0.0/16, and
+Services and nodes are addresses that the machine takes for its own (see `docker_engine`).
+
 The API server listens on the address of the Service `kubernetes` itself.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labkit.errors import ClusterError
 
 CLUSTERS = 10
+LOOPBACK, PRIVATE = 127, 10  # the first number of every address: on the embedded engine, on Docker
 API_PORT = 6443  # 443 is refused to an ordinary user
 KUBELET_PORT = 10250
 DNS_FALLBACK_PORT = 10053  # where port 53 is refused
@@ -27,21 +33,32 @@ _CLAIM = 254  # the node address that no node has: whoever listens there has the
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The addresses of cluster number `number` (0 to 9)."""
+    """The addresses of cluster number `number` (0 to 9), all beginning with `first`."""
 
     number: int
+    first: int = LOOPBACK
 
     @property
     def service_cidr(self) -> str:
-        return f"127.{96 + self.number}.0.0/16"
+        return f"{self.first}.{96 + self.number}.0.0/16"
 
     @property
     def api_server(self) -> str:
-        return f"127.{96 + self.number}.0.1"
+        return f"{self.first}.{96 + self.number}.0.1"
 
     @property
     def dns(self) -> str:
-        return f"127.{96 + self.number}.0.10"
+        return f"{self.first}.{96 + self.number}.0.10"
+
+    @property
+    def cluster_cidr(self) -> str:
+        """Every node's Pods are inside of it."""
+        return f"{self.first}.{244 + self.number}.0.0/16"
+
+    @property
+    def node_cidr(self) -> str:
+        """Every node's InternalIP is inside of it."""
+        return f"{self.first}.{172 + self.number}.0.0/24"
 
     @property
     def bridge_cidr(self) -> str:
@@ -54,11 +71,17 @@ class Addresses:
 
     def node(self, index: int) -> str:
         """The InternalIP of node `index`, counted from 1."""
-        return f"127.{172 + self.number}.0.{index}"
+        return f"{self.first}.{172 + self.number}.0.{index}"
 
     def pod_cidr(self, index: int) -> str:
         """The `spec.podCIDR` of node `index`, counted from 1."""
-        return f"127.{244 + self.number}.{index}.0/24"
+        return f"{self.first}.{244 + self.number}.{index}.0/24"
+
+
+def of(description: Mapping) -> Addresses:
+    """The addresses of the cluster that a cluster.json describes."""
+    on_docker = description.get("engine") == "docker"
+    return Addresses(description.get("number", 0), PRIVATE if on_docker else LOOPBACK)
 
 
 def node_name(cluster: str, index: int) -> str:
