@@ -28,7 +28,10 @@ _ONE_NAME = "metadata.name="
 
 
 class Attributes(NamedTuple):
-    """One thing to be done.  `resource` is empty where `path` is not a resource's."""
+    """One thing to be done.  `resource` is empty where `path` is not a resource's.
+
+    `selected` are the terms of the field selector of a list or watch.
+    """
 
     verb: str
     path: str = ""
@@ -38,6 +41,7 @@ class Attributes(NamedTuple):
     resource: str = ""
     subresource: str = ""
     name: str = ""
+    selected: tuple[str, ...] = ()
 
     @property
     def full_resource(self) -> str:
@@ -59,11 +63,12 @@ def of(method: str, path: str, params: Mapping[str, str]) -> Attributes:
     place = _place(path)
     if place is None:
         return Attributes(method.lower(), path)
-    verb, name = _VERBS.get(method, ""), place.name
+    verb, name, selected = _VERBS.get(method, ""), place.name, ()
     if not name:
         if verb == "get":
             verb = "watch" if is_watch(params) else "list"
-            name = _selected_name(params.get("fieldSelector", ""))
+            selected = _terms(params.get("fieldSelector", ""))
+            name = _selected_name(selected)
         elif verb == "delete":
             verb = "deletecollection"
     return Attributes(
@@ -75,16 +80,20 @@ def of(method: str, path: str, params: Mapping[str, str]) -> Attributes:
         place.resource,
         place.subresource,
         name,
+        selected,
     )
 
 
-def _selected_name(selector: str) -> str:
+def _terms(selector: str) -> tuple[str, ...]:
+    """The terms of a field selector, in one spelling."""
+    return tuple(selector.replace("==", "=").split(",")) if selector else ()
+
+
+def _selected_name(terms: tuple[str, ...]) -> str:
     """The name in a field selector that lets one object through, for rules with resourceNames."""
-    if not selector:
-        return ""
-    for part in selector.replace("==", "=").split(","):
-        if part.startswith(_ONE_NAME):
-            return part.removeprefix(_ONE_NAME)
+    for term in terms:
+        if term.startswith(_ONE_NAME):
+            return term.removeprefix(_ONE_NAME)
     return ""
 
 

@@ -1,11 +1,11 @@
-"""Whether a user may do something: RBAC over the Roles and bindings of the state.
+"""Whether a user may do something: the node authorizer for kubelets, then RBAC for all.
 
 What a user may do in a namespace is put together from the bindings once and kept until any Role or
 binding changes, so that the question itself costs a few dictionary look-ups.  Members of
 `system:masters` may do everything, whatever the Roles say.
 
 Source: k8s.io/kubernetes plugin/pkg/auth/authorizer/rbac and pkg/registry/rbac/validation
-(DefaultRuleResolver).
+(DefaultRuleResolver); kube-apiserver's `--authorization-mode=Node,RBAC`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from labkit.apiserver import rbac, statuses
 from labkit.apiserver.attributes import Attributes
+from labkit.apiserver.node_authorizer import NodeAuthorizer, node_of
 from labkit.apiserver.request import User
 from labkit.apiserver.state import State
 from labkit.client.errors import ApiError, status_error
@@ -37,7 +38,7 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
-_MASTER = Decision(True)
+_ALLOWED = Decision(True)
 
 
 class _Known(NamedTuple):
@@ -51,20 +52,26 @@ class Authorizer:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._nodes = NodeAuthorizer(state)
         self._revision = -1
         self._known: dict[tuple[str, tuple[str, ...], str], _Known] = {}
 
     def authorize(self, user: User, wanted: Attributes) -> Decision:
         """Whether `user` may do what is `wanted`."""
         if rbac.MASTERS in user.groups:
-            return _MASTER
+            return _ALLOWED
+        why_not = ""
+        if node := node_of(user):
+            why_not = self._nodes.refusal(node, wanted)
+            if why_not is None:
+                return _ALLOWED
         known = self._of(user, wanted.namespace)
         reason = known.grants.allows(wanted)
         if reason is not None:
             return Decision(True, reason)
         if known.errors:
-            return Decision(False, "RBAC: " + _aggregate(known.errors))
-        return Decision(False)
+            why_not += "RBAC: " + _aggregate(known.errors)
+        return Decision(False, why_not)
 
     def demand(self, user: User, wanted: Attributes) -> Decision:
         """Why `user` may do what is `wanted`.  Raises ApiError 403 where he may not."""

@@ -4,20 +4,23 @@
 their selectors find, so that whoever brings a custom resource can add its rules to them.
 
 Source: k8s.io/kubernetes plugin/pkg/auth/authorizer/rbac/bootstrappolicy; Kubernetes documentation,
-"Default roles and role bindings".  Left out: the roles `system:controller:*`, for the controllers
-here have one identity between them, and roles for what is not served (certificate signing, dynamic
-resource allocation).
+"Default roles and role bindings".  Each `system:controller:*` is bound to the controller's
+ServiceAccount, as upstream, and to the user `system:kube-controller-manager`, which is the identity
+of all controllers here, as of upstream's without `--use-service-account-credentials`.  Left out:
+roles for what is not served (certificate signing, dynamic resource allocation).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from labkit.apiserver import controller_roles
 from labkit.apiserver.validate_rbac import GROUP
 from labkit.kube.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
 
 AUTO_UPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
+_CONTROLLER = "system:controller:"
 _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 
 _READ = "get list watch"
@@ -125,7 +128,7 @@ _ADMIN = (
     _rule("create", "authorization.k8s.io", "localsubjectaccessreviews"),
     _rule(_READ_WRITE, GROUP, "rolebindings roles"),
 )
-_NODE = (
+NODE_RULES = (
     _rule("create", "authentication.k8s.io", "tokenreviews"),
     _rule("create", "authorization.k8s.io", "localsubjectaccessreviews subjectaccessreviews"),
     _rule(_READ, "core", "services"),
@@ -200,6 +203,10 @@ def _user(name: str) -> dict:
     return {"kind": "User", "apiGroup": GROUP, "name": name}
 
 
+def _account(name: str) -> dict:
+    return {"kind": "ServiceAccount", "name": name, "namespace": "kube-system"}
+
+
 _PROXIER = (
     _rule("list watch", "core", "endpoints services"),
     _rule(_READ, "core", "nodes"),
@@ -240,12 +247,16 @@ CLUSTER_ROLES_BY_DEFAULT: tuple[dict, ...] = (
         "system:monitoring",
         _urls("/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*"),
     ),
-    _role("system:node", *_NODE),
+    _role("system:node", *NODE_RULES),
     _role("system:node-proxier", *_PROXIER),
     _role("system:public-info-viewer", _urls(_HEALTH)),
     _role(
         "system:service-account-issuer-discovery",
         _urls("/.well-known/openid-configuration /openid/v1/jwks"),
+    ),
+    *(
+        _role(f"{_CONTROLLER}{name}", *(_rule(*words) for words in rules))
+        for name, rules in controller_roles.RULES.items()
     ),
 )
 CLUSTER_ROLE_BINDINGS_BY_DEFAULT: tuple[dict, ...] = (
@@ -253,12 +264,11 @@ CLUSTER_ROLE_BINDINGS_BY_DEFAULT: tuple[dict, ...] = (
     _binding("system:basic-user", *_groups("system:authenticated")),
     _binding("system:discovery", *_groups("system:authenticated")),
     _binding("system:kube-controller-manager", _user("system:kube-controller-manager")),
-    _binding(
-        "system:kube-dns",
-        {"kind": "ServiceAccount", "name": "kube-dns", "namespace": "kube-system"},
-    ),
+    _binding("system:kube-dns", _account("kube-dns")),
     _binding("system:kube-scheduler", _user("system:kube-scheduler")),
     _binding("system:monitoring", *_groups("system:monitoring")),
+    # Nodes have an authorizer of their own.
+    _binding("system:node"),
     _binding("system:node-proxier", _user("system:kube-proxy")),
     _binding(
         "system:public-info-viewer",
@@ -267,5 +277,9 @@ CLUSTER_ROLE_BINDINGS_BY_DEFAULT: tuple[dict, ...] = (
     _binding(
         "system:service-account-issuer-discovery",
         *_groups("system:serviceaccounts"),
+    ),
+    *(
+        _binding(f"{_CONTROLLER}{name}", _account(name), _user("system:kube-controller-manager"))
+        for name in controller_roles.RULES
     ),
 )
