@@ -16,6 +16,7 @@ import _socket
 import os
 
 A, IN, OPT, NXDOMAIN = 1, 1, 41, 3
+IP_BIND_ADDRESS_NO_PORT = 24  # the port is chosen by connect, of those free for its destination
 UDP_BYTES = 4096  # announced with EDNS0, for Services with many addresses
 
 
@@ -166,6 +167,18 @@ def resolve(name):
     except OSError:
         return []
     return [info[4][0] for info in infos]
+
+
+def send_as_container(link, address):
+    """Let a socket that will connect to `address` have the container's address, as in a network
+    namespace of its own: the system's choice for all loopback addresses is 127.0.0.1."""
+    own = os.environ.get("HOST", "") if os.environ.get("CONTAINER_ROOT") else ""
+    if own.startswith("127.") and address.startswith("127."):
+        try:
+            link.setsockopt(_socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            link.bind((own, 0))
+        except OSError:
+            pass  # 127.0.0.1 it is, then
 
 
 def install():

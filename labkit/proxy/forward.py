@@ -1,9 +1,12 @@
 """TCP forwarding: a listener, and pairs of sockets between which bytes go to and fro.
 
-A connection that is accepted gets an endpoint at random, as kube-proxy's iptables mode picks it,
-and keeps it.  Its two sockets are two asyncio Protocols that write into each other's transport:
-what one receives the other sends, in the same turn of the loop, without a stream or a task between.
+A connection that is accepted gets an endpoint at random, as kube-proxy's iptables mode picks it
+(or the one that its client had before, where the Service has session affinity), and keeps it.  Its
+two sockets are two asyncio Protocols that write into each other's transport: what one receives the
+other sends, in the same turn of the loop, without a stream or a task between.
 
+- Source address: the endpoint sees the client's own, as behind iptables, if both are loopback
+  addresses, for from these anybody may send; otherwise it sees the proxy's.
 - Flow control: a side whose peer cannot take more stops reading until it can, so a pair holds at
   most one read and one write buffer.
 - Half-close: the end of one direction is passed on and the other direction goes on; the pair ends
@@ -25,8 +28,10 @@ import logging
 import random
 import socket
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from labkit.proxy.affinity import Affinity
 from labkit.proxy.rules import Address
 
 log = logging.getLogger(__name__)
@@ -37,6 +42,7 @@ _BACKLOG = 1024
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, no time: close sends RST
 _CONNECTED = (0, errno.EISCONN)
 _PENDING = (errno.EINPROGRESS, errno.EALREADY)
+_LATE_PORT = 24  # IP_BIND_ADDRESS_NO_PORT, which Python 3.11 does not name: connect(2) chooses it
 
 
 @dataclass(slots=True)
@@ -51,10 +57,13 @@ class Tally:
 
 
 class Forwarder:
-    """Owns all proxied connections; `source` picks the endpoints."""
+    """Owns all proxied connections; `source` picks the endpoints, `node_of` says on which node
+    a client's address is."""
 
-    def __init__(self, source: random.Random) -> None:
-        self._source = source
+    def __init__(
+        self, source: random.Random, node_of: Callable[[str], str | None] = lambda client: None
+    ) -> None:
+        self._source, self._node_of = source, node_of
         self._clients: set[_Client] = set()
         self._dials: set[asyncio.Task] = set()
 
@@ -84,37 +93,52 @@ class Forwarder:
     async def _connect(self, client: _Client) -> None:
         tried: set[Address] = set()
         for seconds in DIAL_TIMEOUTS:
-            endpoint = self._choose(client.listener.endpoints, tried)
+            endpoint = self._choose(client, tried)
             if endpoint is None or client.lost:
                 break
             tried.add(endpoint)
             tally = client.listener.tally(endpoint)
             try:
-                sock = await _dial(endpoint, seconds)
+                sock = await _dial(endpoint, client.address, seconds)
             except OSError as error:
                 tally.failures += 1
                 log.debug("endpoint failed endpoint=%s:%d error=%s", *endpoint, error)
                 continue
+            if client.listener.affinity:
+                client.listener.affinity.note(client.address, endpoint)
             loop = asyncio.get_running_loop()
             await loop.create_connection(lambda tally=tally: _Backend(client, tally), sock=sock)
             return
         client.reset()
 
-    def _choose(self, endpoints: tuple[Address, ...], tried: set[Address]) -> Address | None:
+    def _choose(self, client: _Client, tried: set[Address]) -> Address | None:
+        listener = client.listener
+        endpoints = listener.endpoints
+        if listener.by_node is not None and (node := self._node_of(client.address)):
+            endpoints = listener.by_node.get(node, ())
         if tried:
             endpoints = tuple(endpoint for endpoint in endpoints if endpoint not in tried)
         if not endpoints:
             return None
+        known = listener.affinity.endpoint(client.address) if listener.affinity else None
+        if known in endpoints:
+            return known
         return endpoints[int(self._source.random() * len(endpoints))]
 
 
 class Listener:
-    """Accepts connections at `address`; `endpoints` may be replaced at any time."""
+    """Accepts connections at `address`; `endpoints` may be replaced at any time.
+
+    So may `by_node`, the endpoints for clients on nodes, and `affinity`; both None if all clients
+    are equal.
+    """
 
     def __init__(
         self, address: Address, endpoints: tuple[Address, ...], forwarder: Forwarder
     ) -> None:
         self.address, self.endpoints, self.forwarder = address, endpoints, forwarder
+        self.by_node: Mapping[str, tuple[Address, ...]] | None = None
+        self.affinity: Affinity | None = None
         self.tallies: dict[Address, Tally] = {}
         self._server: asyncio.Server | None = None
 
@@ -152,11 +176,15 @@ def _tcp_socket() -> socket.socket:
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
-async def _dial(endpoint: Address, seconds: float) -> socket.socket:
-    """A connected socket.  Raises OSError; TimeoutError, which is one, after `seconds`."""
+async def _dial(endpoint: Address, client: str, seconds: float) -> socket.socket:
+    """A socket connected for `client`.  Raises OSError; TimeoutError, which is one, after
+    `seconds`."""
     sock = _tcp_socket()
     try:
         sock.setblocking(False)
+        if client != "127.0.0.1" and client.startswith("127.") and endpoint[0].startswith("127."):
+            sock.setsockopt(socket.IPPROTO_IP, _LATE_PORT, 1)
+            sock.bind((client, 0))
         # On loopback the kernel shakes hands within the first call and tells at the second.
         if (code := sock.connect_ex(endpoint)) in _PENDING:
             code = sock.connect_ex(endpoint)
@@ -224,15 +252,18 @@ class _Side(asyncio.Protocol):
 class _Client(_Side):
     """The socket that a client opened."""
 
-    __slots__ = ("early", "listener")
+    __slots__ = ("address", "early", "listener")
 
     def __init__(self, listener: Listener) -> None:
         super().__init__()
         self.listener = listener
+        self.address = ""  # without the port
         self.early: list[bytes] = []  # what came before there was an endpoint
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        # None where the client has gone already.
+        self.address = (transport.get_extra_info("peername") or ("",))[0]
         self.listener.forwarder.accepted(self)
 
     def data_received(self, data: bytes) -> None:

@@ -8,9 +8,9 @@ Invariants: a Service port without endpoints has no listener, hence clients get 
 refused", as from kube-proxy's REJECT rules; an address that cannot be had costs the Service that
 address only, is told in an Event, and is tried again every few seconds.
 
-Compared with kube-proxy in iptables mode: one process for all nodes; the endpoint sees the proxy's
-address; an endpoint that does not answer is passed over.  Left out: UDP and SCTP (an Event says
-so), session affinity, traffic policies, external addresses.
+Compared with kube-proxy in iptables mode: one process for all nodes; an endpoint that does not
+answer is passed over; a client for which a policy leaves no endpoint is reset rather than left
+without an answer.  Left out: UDP and SCTP (an Event says so).
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import logging
 import os
 import random
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network
 
 from labkit.client import Client, Controller, EventRecorder
 from labkit.client.events import NORMAL, WARNING
 from labkit.clock import Clock
 from labkit.kube.resources import ENDPOINT_SLICES, NODES, SERVICES
 from labkit.proxy import rules
+from labkit.proxy.affinity import Affinity
 from labkit.proxy.forward import Forwarder, Listener
 from labkit.proxy.rules import Address, Target
 
@@ -41,8 +43,9 @@ _RETRY = 10.0  # seconds until an address that was refused is asked for again
 class ServiceProxy(Controller):
     """Serves the cluster's Services at their cluster IPs and node ports.
 
-    Node ports are served at `node_port_addresses` and at every node's InternalIP; `seed` makes the
-    choice of endpoints repeatable.
+    Node ports are served at `node_port_addresses` and at every node's InternalIP.  `networks` are
+    the addresses that this machine has: others are not listened on.  `seed` makes the choice of
+    endpoints repeatable.
     """
 
     name = "service-proxy"
@@ -53,14 +56,17 @@ class ServiceProxy(Controller):
         clock: Clock,
         *,
         node_port_addresses: Iterable[str] = ("127.0.0.1",),
+        networks: Iterable[IPv4Network] = rules.LOOPBACK,
         seed: int | None = None,
     ) -> None:
         super().__init__(client, clock)
         self.events = EventRecorder(client, clock, "kube-proxy")
         self._node_port_addresses = tuple(node_port_addresses)
-        self._forwarder = Forwarder(random.Random(seed))
+        self._networks = tuple(networks)
+        self._forwarder = Forwarder(random.Random(seed), self._node_of)
         self._listeners: dict[str, dict[Address, Listener]] = {}
         self._holders: dict[Address, str] = {}
+        self._affinities: dict[str, dict[str, Affinity]] = {}  # by Service and port's name
         self._failures: dict[str, dict[Address, int]] = {}  # errno, by Service and address
         self._told: dict[str, set[str]] = {}  # unsupported ports that an Event has named
         self._services = self.watch(SERVICES)
@@ -115,22 +121,36 @@ class ServiceProxy(Controller):
         service = self._services.store.get(key)
         if service is None:
             return {}
-        node_addresses = dict.fromkeys(self._node_port_addresses)
-        for node in self._nodes.store.values():
-            node_addresses |= dict.fromkeys(rules.internal_ips(node))
-        return rules.listeners(service, self._slices.by_index("service", key), node_addresses)
+        node_addresses = dict.fromkeys(self._node_port_addresses, "")
+        for name, node in self._nodes.store.items():
+            node_addresses |= dict.fromkeys(rules.internal_ips(node), name)
+        slices = self._slices.by_index("service", key)
+        return rules.listeners(service, slices, node_addresses, self._networks)
+
+    def _node_of(self, client: str) -> str | None:
+        return rules.node_of(client, self._nodes.store.values())
+
+    def _affinity(self, key: str, target: Target) -> Affinity | None:
+        """The memory that all addresses of a Service port share."""
+        if not target.affinity:
+            return None
+        ports = self._affinities.setdefault(key, {})
+        known = ports.setdefault(target.port, Affinity(self.clock, target.affinity))
+        known.seconds = target.affinity
+        return known
 
     async def _serve(self, key: str, address: Address, target: Target) -> int:
         """Listen at `address` for `target`; 0, or the errno for which that is not possible."""
         own = self._listeners.setdefault(key, {})
         if address in own:
-            own[address].endpoints = target.endpoints
+            self._aim(key, own[address], target)
             return 0
         holder = self._holders.get(address)
         if holder is not None:
             # A Service that is gone, or has another port now, may not have let go of it yet.
             self._release(holder, self._wanted(holder))
         listener = Listener(address, target.endpoints, self._forwarder)
+        self._aim(key, listener, target)
         try:
             await listener.open()
         except OSError as error:
@@ -139,6 +159,10 @@ class ServiceProxy(Controller):
         self._holders[address] = key
         log.info("listening service=%s address=%s:%d", key, *address)
         return 0
+
+    def _aim(self, key: str, listener: Listener, target: Target) -> None:
+        listener.endpoints, listener.by_node = target.endpoints, target.by_node
+        listener.affinity = self._affinity(key, target)
 
     def _release(self, key: str, wanted: Mapping[Address, Target]) -> None:
         """Close the listeners of `key` that are not in `wanted`."""
@@ -149,11 +173,12 @@ class ServiceProxy(Controller):
             log.info("closed service=%s address=%s:%d", key, *address)
 
     def _forget(self, key: str) -> None:
-        for table in (self._listeners, self._failures, self._told):
+        for table in (self._listeners, self._failures, self._told, self._affinities):
             table.pop(key, None)
 
     def _node_changed(self, old: Mapping | None, new: Mapping | None) -> None:
-        # Nodes report every few seconds; only a change of their addresses matters here.
+        # Nodes report every few seconds; only a change of their addresses matters here.  (What
+        # is about podCIDR is looked up for each connection.)
         if (old and rules.internal_ips(old)) != (new and rules.internal_ips(new)):
             for key in self._services.store:
                 self.queue.add(key)

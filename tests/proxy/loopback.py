@@ -63,10 +63,11 @@ async def eventually(condition, seconds: float = 10.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def ask(address: tuple[str, int], text: bytes = b"hello") -> bytes:
-    """One connection: send, say that this was all, read all."""
+async def ask(address: tuple[str, int], text: bytes = b"hello", source: str = "") -> bytes:
+    """One connection, from the address `source`: send, say that this was all, read all."""
+    own = (source, 0) if source else None
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address, local_addr=own)
         try:
             writer.write(text)
             writer.write_eof()

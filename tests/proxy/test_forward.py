@@ -4,10 +4,13 @@ import asyncio
 import random
 import socket
 import struct
+from types import SimpleNamespace
 
 import pytest
 
+from labkit.clock import Clock
 from labkit.proxy import forward
+from labkit.proxy.affinity import Affinity
 from labkit.proxy.forward import Forwarder, Listener
 from tests.proxy.loopback import ask, eventually, free_port, fresh_ip
 
@@ -68,9 +71,52 @@ async def test_connections_spread_over_all_endpoints(listen, endpoint):
 
 async def test_the_same_seed_picks_the_same_endpoints():
     endpoints = tuple((f"127.1.1.{number}", 80) for number in range(5))
+    listener = SimpleNamespace(endpoints=endpoints, by_node=None, affinity=None)
+    client = SimpleNamespace(listener=listener, address="127.0.0.1")
     first, second = Forwarder(random.Random(3)), Forwarder(random.Random(3))
-    picks = [[each._choose(endpoints, set()) for _ in range(20)] for each in (first, second)]
+    picks = [[each._choose(client, set()) for _ in range(20)] for each in (first, second)]
     assert picks[0] == picks[1]
+
+
+async def test_the_endpoint_sees_the_address_of_the_client(listen, endpoint):
+    seen = []
+
+    async def look(reader, writer):
+        seen.append(writer.get_extra_info("peername")[0])
+        await reader.read()
+        writer.close()
+
+    listener, client = await listen(await endpoint("a", handler=look)), fresh_ip()
+    await ask(listener.address, source=client)
+    await ask(listener.address)
+    assert seen == [client, "127.0.0.1"]
+
+
+async def test_a_client_with_affinity_keeps_its_endpoint_until_it_is_gone(listen, endpoint):
+    pods = [await endpoint(name) for name in "abcdef"]
+    listener, client = await listen(*pods), fresh_ip()
+    listener.affinity = Affinity(Clock(), seconds=60)
+    first = await ask(listener.address, source=client)
+    assert {await ask(listener.address, source=client) for _ in range(10)} == {first}
+    kept = next(pod for pod in pods if first.startswith(pod.name.encode()))
+    kept.stop_listening()
+    second = await ask(listener.address, source=client)
+    assert second != first
+    assert {await ask(listener.address, source=client) for _ in range(10)} == {second}
+
+
+async def test_a_client_on_a_node_gets_that_nodes_endpoints_alone(endpoint):
+    near, far, client, guest = await endpoint("near"), await endpoint("far"), fresh_ip(), fresh_ip()
+    nodes = {client: "one", guest: "two"}
+    forwarder, ip = Forwarder(random.Random(7), nodes.get), fresh_ip()
+    listener = Listener((ip, free_port(ip)), (near.address, far.address), forwarder)
+    listener.by_node = {"one": (near.address,)}
+    await listener.open()
+    assert {await ask(listener.address, source=client) for _ in range(10)} == {b"near:hello"}
+    assert len({await ask(listener.address) for _ in range(40)}) == 2
+    with pytest.raises(ConnectionResetError):
+        await ask(listener.address, source=guest)
+    listener.close()
 
 
 async def test_the_end_of_one_direction_leaves_the_other_open(listen, endpoint):

@@ -1,10 +1,12 @@
 """Which listeners a Service wants, by tables."""
 
+import ipaddress
+
 import pytest
 
 from labkit.proxy import rules
 
-NODES = ("127.0.0.1", "127.172.0.1")
+NODES = {"127.0.0.1": "", "127.172.0.1": "one", "127.172.0.2": "two"}
 
 
 def service(*ports, **spec):
@@ -78,8 +80,18 @@ def test_endpoints_of_several_slices_are_joined_and_each_counts_once():
         pytest.param({}, [("127.96.0.7", 80)], id="ClusterIP"),
         pytest.param(
             {"type": "NodePort", "ports": [{**HTTP, "nodePort": 30080}]},
-            [("127.96.0.7", 80), ("127.0.0.1", 30080), ("127.172.0.1", 30080)],
+            [
+                ("127.96.0.7", 80),
+                ("127.0.0.1", 30080),
+                ("127.172.0.1", 30080),
+                ("127.172.0.2", 30080),
+            ],
             id="NodePort",
+        ),
+        pytest.param(
+            {"externalIPs": ["127.1.2.3", "192.0.2.1"]},
+            [("127.96.0.7", 80), ("127.1.2.3", 80)],
+            id="external addresses",
         ),
         pytest.param({"clusterIP": "None"}, [], id="headless"),
         pytest.param(
@@ -95,6 +107,80 @@ def test_endpoints_of_several_slices_are_joined_and_each_counts_once():
 def test_addresses_at_which_a_service_is_served(changes, expected):
     wanted = rules.listeners(service(**{"ports": [HTTP]} | changes), [endpoint_slice(READY)], NODES)
     assert list(wanted) == expected
+
+
+def test_load_balancers_addresses_are_served_too():
+    balanced = service(HTTP, type="LoadBalancer")
+    balanced["status"] = {"loadBalancer": {"ingress": [{"ip": "127.1.2.3"}, {"hostname": "x"}]}}
+    assert list(rules.listeners(balanced, [endpoint_slice(READY)], {})) == [
+        ("127.96.0.7", 80),
+        ("127.1.2.3", 80),
+    ]
+
+
+def test_addresses_of_other_networks_are_served_where_the_machine_has_them():
+    networks = (ipaddress.IPv4Network("10.96.0.0/16"),)
+    wanted = rules.listeners(
+        service(HTTP, clusterIP="10.96.0.7"), [endpoint_slice(READY)], {}, networks
+    )
+    assert list(wanted) == [("10.96.0.7", 80)]
+
+
+ONE, ALSO_ONE, TWO = (("127.244.1.2", 8080), ("127.244.1.3", 8080), ("127.244.2.2", 8080))
+SPREAD = endpoint_slice(
+    {**READY, "nodeName": "one"},
+    {**endpoint("127.244.2.2", ready=False, serving=True, terminating=True), "nodeName": "two"},
+    {**endpoint("127.244.1.3", ready=True), "nodeName": "one"},
+)
+
+
+def test_under_the_internal_policy_local_each_node_has_its_own_endpoints():
+    local = service(HTTP, internalTrafficPolicy="Local")
+    target = rules.listeners(local, [SPREAD], NODES)["127.96.0.7", 80]
+    assert target.by_node == {"one": (ONE, ALSO_ONE), "two": (TWO,)}
+    assert target.endpoints == (ONE, ALSO_ONE)
+    assert rules.listeners(service(HTTP), [SPREAD], NODES)["127.96.0.7", 80].by_node is None
+
+
+def test_under_the_external_policy_local_a_nodes_port_leads_to_its_own_endpoints():
+    port = {**HTTP, "nodePort": 30080}
+    local = service(port, type="NodePort", externalTrafficPolicy="Local")
+    found = rules.listeners(local, [SPREAD], {**NODES, "127.172.0.3": "three"})
+    assert {address: target.endpoints for address, target in found.items()} == {
+        ("127.96.0.7", 80): (ONE, ALSO_ONE),
+        ("127.0.0.1", 30080): (ONE, ALSO_ONE),
+        ("127.172.0.1", 30080): (ONE, ALSO_ONE),
+        ("127.172.0.2", 30080): (TWO,),
+    }
+
+
+def test_a_client_is_on_the_node_whose_address_or_range_it_has():
+    status = {"addresses": [{"type": "InternalIP", "address": "127.172.0.1"}]}
+    nodes = [
+        {"metadata": {"name": "one"}, "spec": {"podCIDR": "127.244.1.0/24"}, "status": status},
+        {"metadata": {"name": "new"}},
+    ]
+    found = [rules.node_of(ip, nodes) for ip in ("127.244.1.9", "127.172.0.1", "127.0.0.1", "")]
+    assert found == ["one", "one", None, None]
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({}, 0),
+        ({"sessionAffinity": "None"}, 0),
+        ({"sessionAffinity": "ClientIP"}, 10800),
+        (
+            {
+                "sessionAffinity": "ClientIP",
+                "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 5}},
+            },
+            5,
+        ),
+    ],
+)
+def test_how_long_a_client_keeps_its_endpoint(spec, seconds):
+    assert rules.affinity(service(HTTP, **spec)) == seconds
 
 
 def test_the_kubernetes_service_is_left_to_the_api_server_that_listens_there_itself():

@@ -89,6 +89,7 @@ def connect(host, port, place, options):
     for address in addresses:
         link = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         link.settimeout(float(options["timeout"]))
+        resolver.send_as_container(link, address)
         try:
             link.connect((address, port))
             return link
