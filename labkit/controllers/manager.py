@@ -14,6 +14,7 @@ from labkit.client import Client, Controller
 from labkit.clock import Clock
 from labkit.controllers.clusterroleaggregation import ClusterRoleAggregation
 from labkit.controllers.cronjob import CronJobController
+from labkit.controllers.daemonset import DaemonSetController
 from labkit.controllers.deployment import DeploymentController
 from labkit.controllers.disruption import DisruptionController
 from labkit.controllers.endpoints import EndpointsController
@@ -35,6 +36,7 @@ from labkit.controllers.serviceaccount import (
     ServiceAccountController,
 )
 from labkit.controllers.serviceaccounttoken import TokensController
+from labkit.controllers.statefulset import StatefulSetController
 from labkit.controllers.tainteviction import TaintEvictionController
 from labkit.kube import resources as known
 from labkit.kube.jwt import Key
@@ -139,6 +141,8 @@ class ControllerManager:
         yield DeploymentController(client, clock, shared)
         yield ReplicaSetController(client, clock, shared)
         yield ReplicationManager(client, clock, shared)
+        yield StatefulSetController(client, clock, shared)
+        yield DaemonSetController(client, clock, shared)
         yield JobController(client, clock, shared)
         yield CronJobController(client, clock, shared)
         yield EndpointSliceController(client, clock, shared, settings.max_endpoints_per_slice)
