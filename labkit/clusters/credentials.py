@@ -7,6 +7,7 @@ with it.
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -43,3 +44,12 @@ class Credentials:
         context = ssl.create_default_context(cafile=str(self.certificate("ca")))
         context.load_cert_chain(self.certificate(name), self.key(name))
         return context
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file in one step; it is 0600 from its first byte."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    fresh.replace(path)

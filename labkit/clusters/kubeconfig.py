@@ -1,4 +1,4 @@
-"""The kubeconfig of an embedded cluster: its address, its CA, the admin's certificate.
+"""Kubeconfigs of an embedded cluster: its address, its CA, a client's certificate.
 
 Source: Kubernetes documentation, "Organizing Cluster Access Using kubeconfig Files".
 """
@@ -10,25 +10,35 @@ import json
 from pathlib import Path
 
 from labkit.clusters.paths import context_name
-from labkit.clusters.pki import CertificateAuthority, write_private
+from labkit.clusters.credentials import Credentials, write_private
 
 ADMIN = "admin"
 
 
-def write(path: Path, cluster: str, server: str, authority: CertificateAuthority) -> None:
-    """Write the admin's kubeconfig (0600), with everything inline so that it can be copied."""
+def write(
+    path: Path,
+    cluster: str,
+    server: str,
+    credentials: Credentials,
+    identity: str = ADMIN,
+) -> None:
+    """Write a kubeconfig (0600), with everything inline so that it can be copied.
+
+    `identity` is the name of a client's certificate.
+    """
     name = context_name(cluster)
-    entry = {"server": server, "certificate-authority-data": _text(authority.certificate("ca"))}
-    user = {
-        "client-certificate-data": _text(authority.certificate(ADMIN)),
-        "client-key-data": _text(authority.key(ADMIN)),
+    user = name if identity == ADMIN else identity
+    entry = {"server": server, "certificate-authority-data": _text(credentials.certificate("ca"))}
+    secrets = {
+        "client-certificate-data": _text(credentials.certificate(identity)),
+        "client-key-data": _text(credentials.key(identity)),
     }
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": entry}],
-        "users": [{"name": name, "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "users": [{"name": user, "user": secrets}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
         "current-context": name,
         "preferences": {},
     }

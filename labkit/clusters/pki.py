@@ -8,7 +8,6 @@ are EC P-256 and readable by their owner alone (0600); certificates last a year.
 from __future__ import annotations
 
 import ipaddress
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from labkit.clusters.credentials import Credentials
+from labkit.clusters.credentials import Credentials, write_private
 from labkit.kube import jwt
 
 _LIFETIME = timedelta(days=365)
@@ -58,7 +57,7 @@ class CertificateAuthority(Credentials):
             return False
         return self.key(name).exists() and found.not_valid_after_utc - self._now > _RENEW_BEFORE
 
-    def _is_ours(self, name: str, hosts: tuple[str, ...]) -> bool:
+    def _is_ours(self, name: str, subject: x509.Name, hosts: tuple[str, ...]) -> bool:
         if not self._is_current(name):
             return False
         found = x509.load_pem_x509_certificate(self.certificate(name).read_bytes())
@@ -66,7 +65,7 @@ class CertificateAuthority(Credentials):
             found.verify_directly_issued_by(self._certificate)
         except Exception:  # a certificate of an earlier CA, however it fails
             return False
-        return _hosts(found) == set(hosts)
+        return found.subject == subject and _hosts(found) == set(hosts)
 
     def _make_ca(self) -> None:
         key, name = ec.generate_private_key(ec.SECP256R1()), _subject("kubernetes", ())
@@ -77,7 +76,7 @@ class CertificateAuthority(Credentials):
         self._write("ca", key, builder.sign(key, hashes.SHA256()))
 
     def _issue(self, name: str, subject, usage, hosts: tuple[str, ...]) -> None:
-        if self._is_ours(name, hosts):
+        if self._is_ours(name, subject, hosts):
             return
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(subject, self._certificate.subject, key)
@@ -112,15 +111,6 @@ class CertificateAuthority(Credentials):
         )
         write_private(self.key(name), text)
         self.certificate(name).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file in one step; it is 0600 from its first byte."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    fresh.replace(path)
 
 
 def _subject(user: str, groups: tuple[str, ...]) -> x509.Name:
