@@ -2,13 +2,16 @@
 
 Reading order, pure first:
 
-- `podview`, `nodeinfo`: a Pod and a node as the scheduler sees them.
-- `filters`: which nodes can take a Pod; `scores`, `spread`: which of them is best.
-- `table`, `placement`: filters and scores over all nodes, remembered for Pods that are alike.
-- `explain`, `messages`: the same for people.
+- `podview`, `affinity`, `nodeinfo`: a Pod, its terms about other Pods, and a node, as the scheduler
+  sees them.
+- `filters`: which nodes can take a Pod; `scores`: which of them is best.
+- `spread`, `neighbours`, `volumes`, `needs`: filters and scores that look further than one node.
 - `cache`: the cluster with what was decided but is not in the API yet.
-- `queue`: the Pods that wait.
-- `scheduler`: the shell that watches and binds.
+- `table`, `placement`: filters and scores over all nodes, remembered for Pods that are alike.
+- `preemption`: whose place a more important Pod may take.
+- `explain`, `messages`: the same for people.
+- `queue`, `hints`: the Pods that wait, and which change could help which of them.
+- `scheduler`, `binder`: the shell that watches and binds.
 """
 
 from labkit.scheduler.explain import NodeVerdict, explain

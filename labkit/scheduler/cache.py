@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from labkit.kube import objects, pods
 from labkit.scheduler.nodeinfo import NodeInfo
@@ -31,6 +32,11 @@ class Cache:
         self.places: dict[str, int] = {}  # the place of each name in `order`
         self.images: Counter[str] = Counter()  # on how many nodes an image is
         self.epoch = 0  # grows when all that is derived from nodes has become void
+        self.namespaces: dict[str, Mapping[str, str]] = {}  # the labels of each
+        self.priorities: Counter[int] = Counter()  # of all Pods that are placed
+        # By node, by UID: Pods that wait until others have made room for them there.
+        self.nominated: dict[str, dict[str, PodView]] = {}
+        self._nominations: dict[str, str] = {}  # Pod UID → node name
         self._nodes_of: dict[str, str] = {}  # Pod UID → node name
         self._assumed: set[str] = set()
         self._log: list[str] = []
@@ -55,7 +61,7 @@ class Cache:
     # Nodes.
 
     def set_node(self, old: Mapping | None, new: Mapping | None) -> bool:
-        """Take over a change of a Node; whether it could matter to a Pod that waits."""
+        """Take over a change of a Node; whether it is one that matters."""
         if old and new and _relevant(old) == _relevant(new):
             return False  # a heartbeat
         name = (new or old)["metadata"]["name"]
@@ -69,7 +75,7 @@ class Cache:
         elif new is None:
             self._remove_node(info)
         self._changed(name)
-        return new is not None
+        return True
 
     def _remove_node(self, info: NodeInfo) -> None:
         self.order.remove(info.name)
@@ -79,30 +85,60 @@ class Cache:
             del self.infos[info.name]
 
     def _count_images(self, before: set[str], after: set[str]) -> None:
-        if before == after:
-            return
-        self.images.subtract(before)
-        self.images.update(after)
+        if before != after:
+            self.images.subtract(before)
+            self.images.update(after)
+
+    def set_namespace(self, old: Mapping | None, new: Mapping | None) -> bool:
+        """Take over a change of a Namespace; whether its labels, which terms select, are others."""
+        name = (new or old)["metadata"]["name"]
+        labels = objects.labels(new) if new else None
+        if self.namespaces.get(name) == labels:
+            return False
+        self.namespaces.pop(name, None)
+        if labels is not None:
+            self.namespaces[name] = labels
         self.epoch += 1
+        return True
 
     # Pods.
 
-    def set_pod(self, old: Mapping | None, new: Mapping | None) -> bool:
-        """Take over a change of a Pod; whether it made room on a node."""
+    def set_pod(
+        self, old: Mapping | None, new: Mapping | None
+    ) -> tuple[PodView | None, PodView | None]:
+        """Take over a change of a Pod: what was on a node before, and what is after.
+
+        The same twice where nothing has changed that matters to others.
+        """
+        uid = _uid(new or old)
+        before = self._placed(uid)
         if new is not None and pods.node_name(new) and not pods.is_terminal(new):
+            assumed = uid in self._assumed
             self._place(old, new)
-            return False
-        uid = _uid(old or new)
+            return None if assumed else before, self._placed(uid)
         if uid in self._assumed and new is not None and not pods.is_terminal(new):
-            return False  # assumed, and the watch has not shown the binding yet
-        return self._remove(uid)
+            return before, before  # assumed, and the watch has not shown the binding yet
+        self._remove(uid)
+        return before, None
+
+    def _placed(self, uid: str) -> PodView | None:
+        name = self._nodes_of.get(uid)
+        return self.infos[name].pods[uid] if name else None
 
     def _place(self, old: Mapping | None, pod: Mapping) -> None:
         uid, name = _uid(pod), pods.node_name(pod)
         self._assumed.discard(uid)
         if self._nodes_of.get(uid) == name and (old is None or _same_demand(old, pod)):
-            return
-        self._put(view(pod), name)
+            self._note_start(uid, name, pod)
+        else:
+            self._put(view(pod), name)
+
+    def _note_start(self, uid: str, name: str, pod: Mapping) -> None:
+        """Remember when the Pod began: what preemption looks at, and nobody else."""
+        started = (pod.get("status") or {}).get("startTime") or ""
+        known = self.infos[name].pods[uid]
+        if known.started != started:
+            self.infos[name].pods[uid] = replace(known, started=started)
 
     def assume(self, pod: PodView, name: str) -> None:
         """Count the Pod on the node, though its binding is not confirmed."""
@@ -121,23 +157,57 @@ class Cache:
     def _put(self, pod: PodView, name: str) -> None:
         self._remove_from(pod.uid, self._nodes_of.get(pod.uid))
         self.infos.setdefault(name, NodeInfo(name)).add(pod)
+        self.priorities[pod.priority] += 1
         self._nodes_of[pod.uid] = name
         self._changed(name)
 
-    def _remove(self, uid: str) -> bool:
+    def _remove(self, uid: str) -> None:
         self._assumed.discard(uid)
-        name = self._nodes_of.pop(uid, None)
-        self._remove_from(uid, name)
-        return name is not None
+        self._remove_from(uid, self._nodes_of.pop(uid, None))
 
     def _remove_from(self, uid: str, name: str | None) -> None:
         if name is None:
             return
         info = self.infos[name]
+        priority = info.pods[uid].priority
+        self.priorities[priority] -= 1
+        if not self.priorities[priority]:
+            del self.priorities[priority]
         info.remove(uid)
         if info.node is None and not info.pods:
             del self.infos[name]
         self._changed(name)
+
+    # Nominations.
+
+    def nominate(self, pod: PodView, name: str) -> None:
+        """The Pod is expected on the node; an empty name takes that back."""
+        before = self._nominations.pop(pod.uid, None)
+        for each in {before, name} & self.infos.keys():
+            self._changed(each)
+        if before:
+            self.nominated[before].pop(pod.uid, None)
+            if not self.nominated[before]:
+                del self.nominated[before]
+        if name:
+            self._nominations[pod.uid] = name
+            self.nominated.setdefault(name, {})[pod.uid] = pod
+
+    def nomination(self, uid: str) -> str:
+        """The node that the Pod is expected on, empty for none."""
+        return self._nominations.get(uid, "")
+
+    def guests(self, pod: PodView) -> dict[str, list[PodView]]:
+        """By node: Pods expected there that `pod` has to leave room for."""
+        found = {
+            name: [
+                each
+                for each in pods.values()
+                if each.priority >= pod.priority and each.uid != pod.uid
+            ]
+            for name, pods in self.nominated.items()
+        }
+        return {name: expected for name, expected in found.items() if expected}
 
 
 def _uid(pod: Mapping) -> str:

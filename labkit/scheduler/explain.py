@@ -5,17 +5,17 @@ The same functions that decide, asked about all nodes and told in full.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from labkit.kube import selectors
 from labkit.scheduler import scores
+from labkit.scheduler.cache import Cache
 from labkit.scheduler.filters import FILTERS
 from labkit.scheduler.nodeinfo import NodeInfo
-from labkit.scheduler.podview import PodView, view
-from labkit.scheduler.spread import Domains, Matcher, Spread, hard_refusal, spread_of
-from labkit.scheduler.table import Row, Table, node_part, own_scores, relative, row
+from labkit.scheduler.placement import PodClass
+from labkit.scheduler.podview import PodView
+from labkit.scheduler.spread import hard_refusal
+from labkit.scheduler.table import NO_NEEDS, Needs, Row, own_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,63 +37,57 @@ class NodeVerdict:
         return not any(self.filters.values())
 
 
-def explain(
-    pod: Mapping, nodes: Sequence[NodeInfo], default: selectors.Selector = ()
-) -> list[NodeVerdict]:
-    """The verdict on each of `nodes` for a Pod of the API, best first.
+def explain(pod: PodView, cache: Cache, needs: Needs = NO_NEEDS) -> list[NodeVerdict]:
+    """The verdict on each node for a Pod that is on none of them, best first.
 
-    `default` selects the Pods to spread from where the Pod has no constraints of its own.  A Pod
-    that runs already is judged as if it did not: the question is why it is where it is.
+    Unlike the scheduler, which ends with the first filter that refuses a node, and in a big cluster
+    with the first so many nodes that are possible, this asks every filter about every node.
     """
-    seen = view({**pod, "spec": {k: v for k, v in pod["spec"].items() if k != "nodeName"}})
-    nodes = [_without(node, seen.uid) for node in nodes]
-    spread = spread_of(seen, default)
-    table, domains = Table(spread), Domains(spread)
-    for place, fresh in enumerate(_rows(seen, spread, nodes)):
-        table.set(place, fresh)
-        domains.add(fresh.part.domains, fresh.counts)
-    filters = [_filters(seen, node, domains) for node in nodes]
-    possible = [place for place, found in enumerate(filters) if not any(found.values())]
-    compared = relative(table, possible, domains)
-    verdicts = []
-    for place, node in enumerate(nodes):
-        found = {}
-        if place in possible:
-            found = _scores(table.rows[place])
-            index = possible.index(place)
-            found |= {name: values[index] for name, values in compared.items()}
-        verdicts.append(NodeVerdict(node.name, filters[place], found, sum(found.values())))
-    return sorted(verdicts, key=lambda each: (not each.possible, -each.total, each.node))
+    alike = PodClass(pod, needs, cache)
+    asked = _Asked(alike, cache)
+    filters = {name: asked.filters(name) for name in cache.order}
+    places = [place for place, name in enumerate(alike.names) if not any(filters[name].values())]
+    compared = alike.compared(places) if places else {}
+    verdicts = {name: NodeVerdict(name, found) for name, found in filters.items()}
+    for index, place in enumerate(places):
+        found = _scores(alike.table.rows[place])
+        found |= {plugin: values[index] for plugin, values in compared.items()}
+        name = alike.names[place]
+        verdicts[name] = NodeVerdict(name, filters[name], found, sum(found.values()))
+    return sorted(verdicts.values(), key=lambda each: (not each.possible, -each.total, each.node))
 
 
-def _without(node: NodeInfo, uid: str) -> NodeInfo:
-    """The node as it would be without one of its Pods."""
-    if uid not in node.pods:
-        return node
-    rest = NodeInfo(node.name)
-    rest.set_node(node.node)
-    for pod in node.pods.values():
-        if pod.uid != uid:
-            rest.add(pod)
-    return rest
+class _Asked:
+    """All filters, one node after the other."""
 
+    def __init__(self, alike: PodClass, cache: Cache) -> None:
+        self._alike, self._cache = alike, cache
+        self._least = alike.domains.least()
+        self._guests = cache.guests(alike.pod)
 
-def _rows(pod: PodView, spread: Spread, nodes: Sequence[NodeInfo]) -> Iterator[Row]:
-    images = Counter(name for node in nodes for name in node.images)
-    matcher = Matcher(spread, pod.namespace)
-    for node in nodes:
-        part = node_part(pod, spread, node, images, len(nodes))
-        yield row(pod, part, node, matcher)
+    def filters(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Each filter's reasons against one node."""
+        alike, info = self._alike, self._cache.infos[name]
+        crowded = self._crowded(info)
+        found = {plugin: function(alike.pod, crowded) for plugin, function in FILTERS.items()}
+        found["VolumeBinding"] = alike.needs.volumes.blocked or alike.needs.volumes.refusal(info)
+        found["PodTopologySpread"] = hard_refusal(info.labels, alike.domains, self._least)
+        found["InterPodAffinity"] = alike.neighbours.refusal(info.labels)
+        return {plugin: why.reasons if why else () for plugin, why in found.items()}
 
-
-def _filters(pod: PodView, node: NodeInfo, domains: Domains) -> dict[str, tuple[str, ...]]:
-    found = {name: function(pod, node) for name, function in FILTERS.items()}
-    found["PodTopologySpread"] = hard_refusal(pod, node.labels, domains, domains.least())
-    return {name: why.reasons if why else () for name, why in found.items()}
+    def _crowded(self, info: NodeInfo) -> NodeInfo:
+        """The node with the Pods that are expected there."""
+        if info.name not in self._guests:
+            return info
+        crowded = info.copy()
+        for guest in self._guests[info.name]:
+            crowded.add(guest)
+        return crowded
 
 
 def _scores(row: Row) -> dict[str, int]:
-    """The weighted scores of a node by itself; all nodes are equal in what nothing asks for."""
+    """The weighted scores of a node by itself; 0, or the best, in what nothing asks for."""
     weights = scores.WEIGHTS
     own = {name: score * weights[name] for name, score in own_scores(row).items()}
-    return {**own, "TaintToleration": scores.BEST * weights["TaintToleration"], "NodeAffinity": 0}
+    nothing = {"NodeAffinity": 0, "PodTopologySpread": 0, "InterPodAffinity": 0}
+    return {**own, "TaintToleration": scores.BEST * weights["TaintToleration"], **nothing}

@@ -6,7 +6,8 @@ matter for that node, as upstream, so that a message counts each node once (but 
 which all that lack are named).
 
 Source: kube-scheduler's default plugins; documentation "Scheduling Framework", "Assigning Pods to
-Nodes".  Left out: volumes, InterPodAffinity.
+Nodes".  Volumes, PodTopologySpread and InterPodAffinity come after these: see `volumes`, `spread`
+and `neighbours`.
 """
 
 from __future__ import annotations
@@ -112,6 +113,26 @@ def refusal(
 def matches_node(pod: PodView, node: NodeInfo) -> bool:
     """Whether `nodeSelector` and required node affinity allow the node."""
     return nodeselectors.allows(pod.spec, node.labels, node.name)
+
+
+def named_nodes(spec: Mapping) -> frozenset[str] | None:
+    """The nodes that required affinity names (matchFields, as a DaemonSet's Pods have it).
+
+    None if it names none; the empty set if what it names contradicts itself.
+    """
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    named: set[str] = set()
+    for term in required.get("nodeSelectorTerms") or ():
+        fields = [
+            set(each.get("values") or ())
+            for each in term.get("matchFields") or ()
+            if each["key"] == "metadata.name" and each["operator"] == "In"
+        ]
+        if not fields:
+            return None  # this term alone allows any node
+        named |= set.intersection(*fields)
+    return frozenset(named) if required.get("nodeSelectorTerms") else None
 
 
 def matches_term(term: Mapping, node: NodeInfo) -> bool:

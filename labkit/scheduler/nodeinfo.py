@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from labkit.kube import objects
+from labkit.scheduler.affinity import Terms
 from labkit.scheduler.podview import CPU, MEMORY, PODS, Amounts, LabelSet, PodView, amounts, view
 
 
@@ -19,8 +20,9 @@ class NodeInfo:
     """A Node with the Pods that run there or are assumed to."""
 
     __slots__ = (
-        "allocatable", "capacity", "groups", "images", "labels", "name", "node", "nonzero_cpu",
-        "nonzero_memory", "pods", "ports", "requested", "taints", "unschedulable", "version",
+        "affine", "allocatable", "capacity", "groups", "images", "labels", "leaving", "name",
+        "node", "nonzero_cpu", "nonzero_memory", "pods", "ports", "requested", "taints",
+        "unschedulable", "version",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -30,8 +32,10 @@ class NodeInfo:
         self.requested: dict[str, int] = {}
         self.nonzero_cpu = self.nonzero_memory = 0
         self.ports: Counter[tuple[str, str, int]] = Counter()
-        # How many Pods of a namespace have which labels; those that are being deleted not counted.
+        # How many Pods of a namespace have which labels; those that are being deleted apart.
         self.groups: Counter[tuple[str, LabelSet]] = Counter()
+        self.leaving: Counter[tuple[str, LabelSet]] = Counter()
+        self.affine: Counter[Terms] = Counter()  # how many Pods have which affinity to others
         self.version = 0  # grows with every change of the Node itself
         self.set_node(None)
 
@@ -70,8 +74,19 @@ class NodeInfo:
         self.nonzero_memory += sign * pod.nonzero[1]
         for port in pod.ports:
             _count_one(self.ports, port, sign)
-        if not pod.deleting:
-            _count_one(self.groups, (pod.namespace, pod.label_set), sign)
+        counted = self.leaving if pod.deleting else self.groups
+        _count_one(counted, (pod.namespace, pod.label_set), sign)
+        if pod.terms:
+            _count_one(self.affine, pod.terms, sign)
+
+    def copy(self) -> NodeInfo:
+        """Another NodeInfo of the same state, to try something out on."""
+        twin = NodeInfo.__new__(NodeInfo)
+        for name in NodeInfo.__slots__:
+            setattr(twin, name, getattr(self, name))
+        for name in ("pods", "requested", "ports", "groups", "leaving", "affine"):
+            setattr(twin, name, getattr(self, name).copy())
+        return twin
 
     def free(self, name: str) -> int:
         """What is left of a resource."""

@@ -14,10 +14,13 @@ from functools import lru_cache
 
 import orjson
 
-from labkit.kube import objects, quantity
+from labkit.kube import conditions, objects, quantity
+from labkit.scheduler.affinity import Terms, terms_of
 
 CPU, MEMORY, STORAGE, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 DEFAULT_CPU, DEFAULT_MEMORY = 100, 200 * 1024 * 1024  # millicores, bytes
+
+PREEMPTED = "PreemptionByScheduler"
 
 LabelSet = frozenset[tuple[str, str]]
 Amounts = Mapping[str, int]  # CPU in millicores, everything else in whole units
@@ -43,17 +46,27 @@ class PodView:
     spec: Mapping
     priority: int
     deleting: bool
+    preempted: bool  # deleting, to make room for another
+    started: str  # RFC 3339; empty until the kubelet has it
+    nominated: str  # the node where others are made to leave for it
+    terms: Terms
     signature: bytes
+
+    @property
+    def never_preempts(self) -> bool:
+        """Whether it waits its turn though it has a high priority."""
+        return self.spec.get("preemptionPolicy") == "Never"
 
 
 def view(pod: Mapping) -> PodView:
     """Read a Pod."""
-    spec, meta = pod["spec"], pod["metadata"]
+    spec, meta, status = pod["spec"], pod["metadata"], pod.get("status") or {}
+    namespace, deleting = meta.get("namespace") or "default", objects.is_deleting(pod)
     containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
     return PodView(
         key=objects.key(pod),
         uid=meta.get("uid") or objects.key(pod),
-        namespace=meta.get("namespace") or "default",
+        namespace=namespace,
         labels=objects.labels(pod),
         label_set=frozenset(objects.labels(pod).items()),
         requests=pod_requests(spec),
@@ -62,9 +75,19 @@ def view(pod: Mapping) -> PodView:
         images=tuple(container.get("image") or "" for container in containers),
         spec=spec,
         priority=spec.get("priority") or 0,
-        deleting=objects.is_deleting(pod),
+        deleting=deleting,
+        preempted=deleting and _was_preempted(pod),
+        started=status.get("startTime") or "",
+        nominated=status.get("nominatedNodeName") or "",
+        terms=terms_of(namespace, spec.get("affinity")),
         signature=_signature(pod),
     )
+
+
+def _was_preempted(pod: Mapping) -> bool:
+    """PreemptionByScheduler is the reason of the condition that a victim gets."""
+    condition = conditions.get(pod, "DisruptionTarget") or {}
+    return condition.get("status") == "True" and condition.get("reason") == PREEMPTED
 
 
 _OF_POD = (

@@ -1,12 +1,13 @@
 """The scheduler: binds every Pod without a node to the best node.
 
 One task takes Pods from the queue and decides (`placement`), which is pure computation on the
-cache; a few others carry the decisions to the API, so that deciding never waits for it.  A decision
-counts in the cache at once.  A Pod that fits nowhere gets the condition PodScheduled=False and an
-Event, and waits for the cluster to change.
+cache; the `binder` carries the decisions to the API, so that deciding never waits for it.  A
+decision counts in the cache at once.  A Pod that fits nowhere gets the condition
+PodScheduled=False and an Event, and waits for a change of the cluster that might help (`hints`);
+if it is more important than Pods that run, these may have to leave (`preemption`).
 
-Source: kube-scheduler; documentation "Kubernetes Scheduler".  Left out: preemption, volumes,
-inter-Pod affinity, extenders, several profiles.
+Source: kube-scheduler; documentation "Kubernetes Scheduler".  Left out: extenders, several
+profiles, dynamic resource allocation, gang scheduling.
 """
 
 from __future__ import annotations
@@ -15,25 +16,40 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 
-from labkit.client import ApiError, Client, EventRecorder, Informer
-from labkit.client.events import NORMAL, WARNING
+from labkit.client import Client, EventRecorder, Informer
 from labkit.clock import Clock
-from labkit.kube import conditions, objects, pods
-from labkit.kube.resources import NODES, PODS, REPLICA_SETS, SERVICES
-from labkit.scheduler import messages
+from labkit.kube import objects, pods
+from labkit.kube.resources import (
+    NAMESPACES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    SERVICES,
+    STORAGE_CLASSES,
+)
+from labkit.scheduler import hints, messages
+from labkit.scheduler.binder import Binder
 from labkit.scheduler.cache import Cache
-from labkit.scheduler.placement import Placer
+from labkit.scheduler.needs import OWNERS, needs_of
+from labkit.scheduler.nodeinfo import node_info
+from labkit.scheduler.placement import Decision, Placer
 from labkit.scheduler.podview import PodView, view
+from labkit.scheduler.preemption import Outcome, budget, preempt
 from labkit.scheduler.queue import SchedulingQueue
-from labkit.scheduler.spread import Spread, default_selector, spread_of
+from labkit.scheduler.table import Needs
+from labkit.scheduler.volumes import Storage
 
 log = logging.getLogger(__name__)
 
 NAME = "default-scheduler"
-_SENDERS = 16  # requests to the API at a time
-_PENDING = 64  # decisions on their way before deciding waits
+_STORAGE = (PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES)
+_WATCHED = (
+    NODES, PODS, NAMESPACES, SERVICES, *OWNERS.values(), *_STORAGE, POD_DISRUPTION_BUDGETS,
+)  # fmt: skip
 
 
 class Scheduler:
@@ -50,27 +66,31 @@ class Scheduler:
         source: random.Random | None = None,
         name: str = NAME,
     ) -> None:
-        self.client, self.clock, self.name = client, clock, name
-        self.events = EventRecorder(client, clock, name)
-        self.queue = SchedulingQueue(clock)
-        self.cache = Cache()
+        self.clock, self.name = clock, name
+        self.queue, self.cache = SchedulingQueue(clock), Cache()
         self.placer = Placer(self.cache, source or random.Random())
-        self._pods = Informer(client, PODS, clock)
-        self._nodes = Informer(client, NODES, clock)
-        self._services = Informer(client, SERVICES, clock)
+        self.informers = {each: Informer(client, each, clock) for each in _WATCHED}
+        self._pods = self.informers[PODS]
+        self._services = self.informers[SERVICES]
         self._services.add_index("namespace", lambda obj: (obj["metadata"]["namespace"],))
-        self._sets = Informer(client, REPLICA_SETS, clock)
         self._pods.add_handler(self._pod_changed)
-        self._nodes.add_handler(self._node_changed)
-        self._outbox: asyncio.Queue = asyncio.Queue(_PENDING)
+        self.informers[NODES].add_handler(self._node_changed)
+        self.informers[NAMESPACES].add_handler(self._namespace_changed)
+        for each in _STORAGE:
+            self.informers[each].add_handler(self._storage_changed)
+        events = EventRecorder(client, clock, name)
+        self.binder = Binder(client, clock, events, self.cache, self.queue, self.informers, name)
+        stores = (self.informers[each].store for each in _STORAGE)
+        self.storage = Storage(*stores, self.binder.taken)
         self._tasks: list[asyncio.Task] = []
 
     async def start(self) -> None:
         """Fill the caches, then schedule."""
-        for informer in self._informers():
+        for informer in self.informers.values():
             informer.start()
-        await asyncio.gather(*(informer.synced() for informer in self._informers()))
-        loops = [self._decide_all(), self._flush(), *(self._send_all() for _ in range(_SENDERS))]
+        await asyncio.gather(*(informer.synced() for informer in self.informers.values()))
+        self.binder.start()
+        loops = [self._decide_all(), self._flush()]
         self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]
 
     async def stop(self) -> None:
@@ -79,26 +99,56 @@ class Scheduler:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await asyncio.gather(*(informer.stop() for informer in self._informers()))
-        await self.events.stop()
-
-    def _informers(self) -> tuple[Informer, ...]:
-        return self._nodes, self._pods, self._services, self._sets
+        await self.binder.stop()
+        await asyncio.gather(*(informer.stop() for informer in self.informers.values()))
 
     # What changes.
 
     def _node_changed(self, old: Mapping | None, new: Mapping | None) -> None:
-        if self.cache.set_node(old, new):
-            self.queue.move_all()
+        if not self.cache.set_node(old, new):
+            return
+        if new is None:
+            self.queue.move(hints.NODE_GONE)
+        else:
+            self.queue.move(hints.node_changed(old and node_info(old), node_info(new)))
+
+    def _namespace_changed(self, old: Mapping | None, new: Mapping | None) -> None:
+        if self.cache.set_namespace(old, new):
+            self.queue.move(hints.NAMESPACE_CHANGED)
+
+    def _storage_changed(self, old: Mapping | None, new: Mapping | None) -> None:
+        self.binder.storage_changed()
+        if new is not None:
+            self.queue.move(hints.STORAGE_CHANGED)
 
     def _pod_changed(self, old: Mapping | None, new: Mapping | None) -> None:
-        if self.cache.set_pod(old, new):
-            self.queue.move_all()
+        self._tell_queue(*self.cache.set_pod(old, new))
         key = objects.key(new or old)
         if new is None or pods.node_name(new) or pods.is_terminal(new):
             self.queue.remove(key)
-        elif self._is_ours(new) and (old is None or _spec_changed(old, new)):
-            self.queue.add(key, new["spec"].get("priority") or 0)
+            self._forget_nomination(new or old)
+        elif self._is_ours(new):
+            if old is None or _nominated(old) != _nominated(new):
+                self.cache.nominate(view(new), _nominated(new))
+            if old is None or _spec_changed(old, new):
+                self.queue.add(view(new))
+
+    def _tell_queue(self, before: PodView | None, after: PodView | None) -> None:
+        """What a Pod on a node was, and what it is."""
+        known = self.cache.namespaces
+        if after is None and before is not None:
+            self.queue.move(hints.pod_left(before, known))
+        elif before is None and after is not None:
+            self.queue.move(hints.pod_placed(after, known))
+        elif after is not None and _of_interest(before) != _of_interest(after):
+            self.queue.move(hints.pod_changed(after))
+
+    def _forget_nomination(self, pod: Mapping) -> None:
+        """Others may have the place that was kept for a Pod, if it has not come."""
+        if self.cache.nomination(pod["metadata"]["uid"]):
+            gone = view(pod)
+            self.cache.nominate(gone, "")
+            self.queue.move(hints.pod_left(gone, self.cache.namespaces))
 
     def _is_ours(self, pod: Mapping) -> bool:
         spec = pod["spec"]
@@ -113,7 +163,7 @@ class Scheduler:
                 await self._decide(key)
             except Exception:
                 log.exception("scheduling failed pod=%s", key)
-                self.queue.failed(key, retry=True)
+                self.queue.failed(key, error=True)
 
     async def _decide(self, key: str) -> None:
         pod = self._pods.store.get(key)
@@ -122,85 +172,65 @@ class Scheduler:
         seen = view(pod)
         if self.cache.is_assumed(seen.uid):
             return
-        decision = self.placer.decide(seen, self.spread(seen, pod))
+        if self.binder.is_preempting(seen):
+            self.queue.failed(key, ("DefaultPreemption",))
+            return
+        if (nominated := self.cache.nomination(seen.uid)) != seen.nominated:
+            seen = replace(seen, nominated=nominated)
+        needs = self.needs(seen, pod)
+        decision = self.placer.decide(seen, needs)
         if decision.node:
             self.cache.assume(seen, decision.node)
-            await self._outbox.put(partial(self._bind, pod, seen, decision.node))
+            self.cache.nominate(seen, "")
+            volumes = needs.volumes.choose(self.cache.infos[decision.node])
+            await self.binder.bind(pod, seen, decision.node, volumes)
         else:
-            self.queue.failed(key)
-            message = messages.failed_scheduling(decision)
-            await self._outbox.put(partial(self._tell_failure, pod, message))
+            await self._no_node(pod, seen, needs, decision)
 
-    def spread(self, seen: PodView, pod: Mapping) -> Spread:
-        """The Pod's spread constraints, its own or the default ones."""
-        owner = objects.controller_of(pod)
-        replica_set = None
-        if owner and owner["kind"] == "ReplicaSet":
-            replica_set = self._sets.get(owner["name"], seen.namespace)
+    async def _no_node(self, pod: Mapping, seen: PodView, needs: Needs, decision: Decision) -> None:
+        outcome = self._preempt(seen, needs, decision)
+        node = seen.nominated
+        if outcome.victims:
+            node = outcome.victims.node
+        elif outcome.hopeless:
+            node = ""
+        if node != seen.nominated:
+            self.cache.nominate(seen, node)
+        if seen.nominated and not node:
+            self.queue.move(hints.pod_left(seen, self.cache.namespaces))
+        self.queue.failed(seen.key, decision.plugins)
+        message = messages.failed_scheduling(decision, outcome.message)
+        await self.binder.refuse(pod, message, node)
+        if outcome.victims:
+            await self.binder.evict(seen, outcome.victims)
+
+    def _preempt(self, seen: PodView, needs: Needs, decision: Decision) -> Outcome:
+        if decision.total == 0:
+            return Outcome(hopeless=True)
+        budgets = [budget(each) for each in self.informers[POD_DISRUPTION_BUDGETS].store.values()]
+        alike = self.placer.alike(seen, needs)
+        return preempt(seen, decision, alike, self.cache, budgets, self.placer.source)
+
+    def needs(self, seen: PodView, pod: Mapping) -> Needs:
+        """What other objects of the API say that the Pod needs."""
         services = self._services.by_index("namespace", seen.namespace)
-        return spread_of(seen, default_selector(seen.labels, services, replica_set))
+        return needs_of(pod, seen, services, self._owner, self.storage)
 
-    # Telling the API.
-
-    async def _send_all(self) -> None:
-        while True:
-            send = await self._outbox.get()
-            try:
-                await send()
-            except (ApiError, OSError) as error:
-                log.info("not told error=%s", error)
-
-    async def _bind(self, pod: Mapping, seen: PodView, node: str) -> None:
-        meta = pod["metadata"]
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {field: meta[field] for field in ("name", "namespace", "uid")},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
-        }
-        try:
-            await self.client.create(PODS, binding, meta["namespace"], "binding")
-        except (ApiError, OSError) as error:
-            self._not_bound(pod, seen, error)
-            return
-        self.events.event(pod, NORMAL, "Scheduled", messages.scheduled(seen.key, node))
-
-    def _not_bound(self, pod: Mapping, seen: PodView, error: Exception) -> None:
-        log.info("binding refused pod=%s error=%s", seen.key, error)
-        self.cache.forget(seen)
-        current = self._pods.store.get(seen.key)
-        if current is None or pods.node_name(current):
-            return  # gone, or bound by another: nothing is left to do
-        message = f"binding rejected: {error}"
-        self.events.event(pod, WARNING, "FailedScheduling", message)
-        self.queue.failed(seen.key, retry=True)
-
-    async def _tell_failure(self, pod: Mapping, message: str) -> None:
-        self.events.event(pod, WARNING, "FailedScheduling", message)
-        present = conditions.get(pod, "PodScheduled") or {}
-        told = (present.get("status"), present.get("reason"), present.get("message"))
-        if told == ("False", "Unschedulable", message):
-            return
-        condition = {
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": message,
-            "lastProbeTime": None,
-            "lastTransitionTime": self.clock.timestamp(),
-        }
-        if present.get("status") == "False":
-            condition["lastTransitionTime"] = present.get("lastTransitionTime")
-        meta = pod["metadata"]
-        await self.client.patch(
-            PODS, meta["name"], {"status": {"conditions": [condition]}}, meta["namespace"],
-            kind="strategic", subresource="status",
-        )  # fmt: skip
+    def _owner(self, kind: str, namespace: str, name: str) -> Mapping | None:
+        return self.informers[OWNERS[kind]].get(name, namespace)
 
     async def _flush(self) -> None:
         while True:
             await self.clock.sleep(1.0)
             self.queue.flush()
+
+
+def _of_interest(pod: PodView) -> tuple:
+    return pod.signature, pod.deleting
+
+
+def _nominated(pod: Mapping) -> str:
+    return (pod.get("status") or {}).get("nominatedNodeName") or ""
 
 
 def _spec_changed(old: Mapping, new: Mapping) -> bool:

@@ -5,7 +5,8 @@ all possible nodes to 0..100, the weights of `WEIGHTS` add them up.  Defaults as
 out (LeastAllocated), keep CPU and memory in balance, prefer nodes that have the images.
 
 Source: kube-scheduler's default plugins and their weights; documentation "Scheduling Policies",
-"Node affinity weight".  The score PodTopologySpread needs all nodes: see `spread`.
+"Node affinity weight".  The scores PodTopologySpread and InterPodAffinity look at all nodes: see
+`spread` and `neighbours`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ WEIGHTS = {
     "TaintToleration": 3,
     "NodeAffinity": 2,
     "PodTopologySpread": 2,
+    "InterPodAffinity": 2,
     "NodeResourcesFit": 1,
     "NodeResourcesBalancedAllocation": 1,
     "ImageLocality": 1,
@@ -44,18 +46,25 @@ def least_allocated(pod: PodView, node: NodeInfo) -> int:
 
 
 def balanced_allocation(pod: PodView, node: NodeInfo) -> int:
-    """100 where the same share of CPU and of memory would be requested, less with their distance.
+    """50..100: more where the Pod brings the used shares of CPU and of memory nearer together.
 
-    A Pod that requests neither changes no balance and is not scored.
+    75 means that the Pod changes nothing.  A Pod that requests neither is not scored.
     """
-    if not pod.requests.get(CPU) and not pod.requests.get(MEMORY):
+    cpu, memory = pod.requests.get(CPU, 0), pod.requests.get(MEMORY, 0)
+    if not cpu and not memory:
         return 0
-    cpu, memory = node.capacity
-    if not cpu or not memory:
+    used_cpu, used_memory = node.requested.get(CPU, 0), node.requested.get(MEMORY, 0)
+    after = _balance(used_cpu + cpu, used_memory + memory, node.capacity)
+    before = _balance(used_cpu, used_memory, node.capacity)
+    # Go's division cuts towards zero; this sum is never negative, so that // does the same.
+    return BEST // 2 + (BEST // 2 + after - before) // 2
+
+
+def _balance(cpu: int, memory: int, capacity: tuple[int, int]) -> int:
+    """100 where the same share of CPU and of memory is used, less with their distance."""
+    if not capacity[0] or not capacity[1]:
         return BEST
-    of_cpu = (node.requested.get(CPU, 0) + pod.requests.get(CPU, 0)) / cpu
-    of_memory = (node.requested.get(MEMORY, 0) + pod.requests.get(MEMORY, 0)) / memory
-    deviation = abs(min(1.0, of_cpu) - min(1.0, of_memory)) / 2
+    deviation = abs(min(1.0, cpu / capacity[0]) - min(1.0, memory / capacity[1])) / 2
     return int((1 - deviation) * BEST)
 
 

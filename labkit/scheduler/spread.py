@@ -102,11 +102,14 @@ def domains_of(spread: Spread, pod: PodView, node: NodeInfo) -> tuple[str | None
     if not spread.constraints:
         return ()
     labels, affinity = node.labels, matches_node(pod, node)
-    complete = all(each.key in labels for each in spread.constraints)
+    # An explicit constraint ignores nodes that lack a label of its kind: hard and soft ones apart.
+    lacking = {each.hard for each in spread.constraints if spread.explicit} & {
+        each.hard for each in spread.constraints if each.key not in labels
+    }
     return tuple(
         labels[each.key]
         if each.key in labels
-        and (complete or not spread.explicit)
+        and each.hard not in lacking
         and (affinity or not each.honor_affinity)
         and (not each.honor_taints or _tolerable(pod, node))
         else None
@@ -143,7 +146,9 @@ class Matcher:
         if label_set not in self._known:
             labels = dict(label_set)
             self._known[label_set] = tuple(
-                selectors.matches(selector, labels) for selector in self._selectors
+                # A selector without requirements counts nobody, as upstream.
+                bool(selector) and selectors.matches(selector, labels)
+                for selector in self._selectors
             )
         return self._known[label_set]
 
@@ -151,8 +156,10 @@ class Matcher:
 class Domains:
     """The matching Pods of every domain of every constraint, kept up to date node by node."""
 
-    def __init__(self, spread: Spread) -> None:
+    def __init__(self, spread: Spread, labels: Mapping[str, str]) -> None:
         self.spread = spread
+        # Whether a Pod with `labels` would itself be counted.
+        self.own = [selectors.matches(each.selector, labels) for each in spread.constraints]
         self.pods: list[dict[str, int]] = [{} for _ in spread.constraints]
         self._nodes: list[dict[str, int]] = [{} for _ in spread.constraints]
 
@@ -176,7 +183,7 @@ class Domains:
 
 
 def hard_refusal(
-    pod: PodView, labels: Mapping[str, str], domains: Domains, least: Sequence[int]
+    labels: Mapping[str, str], domains: Domains, least: Sequence[int]
 ) -> Refusal | None:
     """Why a node with these labels cannot take the Pod, after the hard constraints."""
     for index, each in enumerate(domains.spread.constraints):
@@ -184,9 +191,8 @@ def hard_refusal(
             continue
         if each.key not in labels:
             return Refusal("PodTopologySpread", _MISSING)
-        own = selectors.matches(each.selector, pod.labels)
         present = domains.pods[index].get(labels[each.key], 0)
-        if present + own - least[index] > each.max_skew:
+        if present + domains.own[index] - least[index] > each.max_skew:
             return Refusal("PodTopologySpread", (_WORDS,), resolvable=True)
     return None
 

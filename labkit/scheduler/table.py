@@ -13,9 +13,21 @@ from typing import NamedTuple
 
 from labkit.scheduler import scores
 from labkit.scheduler.filters import LOAD_FILTERS, NODE_FILTERS, Refusal, refusal
+from labkit.scheduler.neighbours import SCORE, Neighbours, Said, Voices
 from labkit.scheduler.nodeinfo import NodeInfo
 from labkit.scheduler.podview import PodView
 from labkit.scheduler.spread import Domains, Matcher, Spread, domains_of, soft_scores
+from labkit.scheduler.volumes import NO_VOLUMES, Volumes
+
+
+class Needs(NamedTuple):
+    """What a Pod needs besides what it says itself: read from other objects of the API."""
+
+    spread: Spread = Spread()
+    volumes: Volumes = NO_VOLUMES
+
+
+NO_NEEDS = Needs()
 
 
 class NodePart(NamedTuple):
@@ -24,6 +36,7 @@ class NodePart(NamedTuple):
     version: int
     labels: Mapping[str, str]
     refusal: Refusal | None
+    volumes: Refusal | None  # asked after what is on the node, as upstream
     image: int
     taints: int  # raw
     affinity: int  # raw
@@ -38,31 +51,33 @@ class Row(NamedTuple):
     fit: int
     balance: int
     counts: tuple[int, ...]  # matching Pods for each spread constraint
+    said: Said  # what the Pods there say about affinity
 
 
 def node_part(
-    pod: PodView, spread: Spread, node: NodeInfo, images: Mapping[str, int], nodes: int
+    pod: PodView, needs: Needs, node: NodeInfo, images: Mapping[str, int], nodes: int
 ) -> NodePart:
     """Filter and score a Node by what it is."""
     return NodePart(
         node.version,
         node.labels,
         refusal(pod, node, NODE_FILTERS),
+        needs.volumes.refusal(node),
         scores.image_locality(pod, node, images, nodes) if node.images else 0,
         scores.untolerated_preferences(pod, node) if node.taints else 0,
         scores.preferred_affinity(pod, node),
-        domains_of(spread, pod, node),
+        domains_of(needs.spread, pod, node),
     )
 
 
-def row(pod: PodView, part: NodePart, node: NodeInfo, matcher: Matcher) -> Row:
+def row(pod: PodView, part: NodePart, node: NodeInfo, matcher: Matcher, voices: Voices) -> Row:
     """Filter and score a node by what is on it, too."""
-    counts = matcher.count(node)
-    refused = part.refusal or refusal(pod, node, LOAD_FILTERS)
+    counts, said = matcher.count(node), voices.said(node)
+    refused = part.refusal or refusal(pod, node, LOAD_FILTERS) or part.volumes
     if refused:
-        return Row(part, refused, 0, 0, counts)
+        return Row(part, refused, 0, 0, counts, said)
     fit, balance = scores.least_allocated(pod, node), scores.balanced_allocation(pod, node)
-    return Row(part, None, fit, balance, counts)
+    return Row(part, None, fit, balance, counts, said)
 
 
 class Table:
@@ -107,7 +122,9 @@ def own_scores(row: Row) -> dict[str, int]:
     }
 
 
-def relative(table: Table, places: Sequence[int], domains: Domains) -> dict[str, list[int]]:
+def relative(
+    table: Table, places: Sequence[int], domains: Domains, neighbours: Neighbours
+) -> dict[str, list[int]]:
     """The scores that compare the nodes at `places`, weighted.
 
     One that is the same for all, because nothing asks for it, may be missing.
@@ -120,15 +137,20 @@ def relative(table: Table, places: Sequence[int], domains: Domains) -> dict[str,
     spread = soft_scores(domains, [_pick(column, places) for column in table.values])
     if spread is not None:
         parts["PodTopologySpread"] = spread
+    if neighbours.amounts[SCORE]:
+        rows = _pick(table.rows, places)
+        parts["InterPodAffinity"] = neighbours.scores([each.part.labels for each in rows])
     return {
         name: [score * scores.WEIGHTS[name] for score in values] for name, values in parts.items()
     }
 
 
-def totals(table: Table, places: Sequence[int], domains: Domains) -> list[int]:
+def totals(
+    table: Table, places: Sequence[int], domains: Domains, neighbours: Neighbours
+) -> list[int]:
     """The sum of all scores of the nodes at `places`, up to a number that is the same for all."""
     found = _pick(table.fixed, places)
-    for values in relative(table, places, domains).values():
+    for values in relative(table, places, domains, neighbours).values():
         found = list(map(add, found, values))
     return found
 

@@ -9,8 +9,10 @@ from labkit.scheduler import explain
 from labkit.scheduler.cache import Cache
 from labkit.scheduler.messages import NO_NODES, failed_scheduling
 from labkit.scheduler.placement import Placer, PodClass, nodes_to_find
-from labkit.scheduler.spread import Spread, spread_of
-from tests.scheduler.objects import info, node, pod, seen
+from labkit.scheduler.preemption import preempt
+from labkit.scheduler.spread import spread_of
+from labkit.scheduler.table import NO_NEEDS, Needs
+from tests.scheduler.objects import node, pod, seen
 
 WEB = {"app": "web"}
 
@@ -23,7 +25,7 @@ def cluster(*nodes, seed=1):
 
 
 def place(cache, placer, given, spread=None):
-    decision = placer.decide(given, spread or Spread())
+    decision = placer.decide(given, Needs(spread) if spread else NO_NEEDS)
     if decision.node:
         cache.assume(given, decision.node)
     return decision.node
@@ -86,31 +88,34 @@ def test_what_is_remembered_equals_what_is_computed_anew():
             cache.set_node(old, {**old, "spec": {"unschedulable": source.random() < 0.5}})
     for alike in placer._classes.values():
         alike.catch_up()
-        fresh = PodClass(alike.pod, alike.spread, cache)
+        fresh = PodClass(alike.pod, alike.needs, cache)
         assert vars(alike.table) == vars(fresh.table)
         assert alike.domains.pods == fresh.domains.pods
+        assert alike.neighbours.amounts == fresh.neighbours.amounts
 
 
 def test_a_failed_binding_gives_the_place_back():
     cache, placer = cluster(node("a", cpu="1"))
     first = seen("one", cpu="1")
     assert place(cache, placer, first) == "a"
-    assert placer.decide(seen("two", cpu="1"), Spread()).node is None
+    assert placer.decide(seen("two", cpu="1")).node is None
     cache.forget(first)
-    assert placer.decide(seen("two", cpu="1"), Spread()).node == "a"
+    assert placer.decide(seen("two", cpu="1")).node == "a"
 
 
 def test_the_watch_confirms_an_assumption_and_later_takes_it_away():
     cache, placer = cluster(node("a", cpu="1"))
     waiting = pod("one", cpu="1")
     place(cache, placer, seen("one", cpu="1"))
-    assert cache.set_pod(waiting, {**waiting}) is False, "a late event without node changes nothing"
+    before, after = cache.set_pod(waiting, {**waiting})
+    assert before is after, "a late event without node changes nothing"
     assert cache.is_assumed("one")
     bound = pod("one", cpu="1", node="a")
     cache.set_pod(waiting, bound)
     cache.forget(seen("one", cpu="1"))
     assert cache.is_assumed("one"), "what is confirmed is no assumption any more"
-    assert cache.set_pod(bound, None) is True
+    before, after = cache.set_pod(bound, None)
+    assert (before.uid, after) == ("one", None)
     assert cache.infos["a"].requested["cpu"] == 0
 
 
@@ -129,15 +134,22 @@ def test_an_ended_pod_takes_nothing():
     runs = pod("one", cpu="1", node="a")
     cache.set_pod(None, runs)
     assert cache.infos["a"].requested["cpu"] == 1000
-    assert cache.set_pod(runs, {**runs, "status": {"phase": "Succeeded"}}) is True
+    assert cache.set_pod(runs, {**runs, "status": {"phase": "Succeeded"}})[1] is None
     assert cache.infos["a"].requested["cpu"] == 0
+
+
+def message(cache, placer, given):
+    """What people would read."""
+    decision = placer.decide(given)
+    alike = placer.alike(given)
+    outcome = preempt(given, decision, alike, cache, [], random.Random(1))
+    return failed_scheduling(decision, outcome.message)
 
 
 def test_the_message_counts_reasons_as_upstream_does():
     taint = {"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}
-    _, placer = cluster(node("a", taints=[taint]), node("b", cpu="1"), node("c", cpu="3"))
-    decision = placer.decide(seen(cpu="3500m", memory="1Gi"), Spread())
-    assert failed_scheduling(decision) == (
+    nodes = node("a", taints=[taint]), node("b", cpu="1"), node("c", cpu="3")
+    assert message(*cluster(*nodes), seen(cpu="3500m", memory="1Gi")) == (
         "0/3 nodes are available: 1 node(s) had untolerated taint "
         "{node.kubernetes.io/unreachable: }, 2 Insufficient cpu. "
         "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
@@ -147,16 +159,41 @@ def test_the_message_counts_reasons_as_upstream_does():
 def test_the_message_says_where_preemption_found_no_victims():
     cache, placer = cluster(node("a", cpu="1"))
     place(cache, placer, seen("one", cpu="1"))
-    message = failed_scheduling(placer.decide(seen("two", cpu="1"), Spread()))
-    assert message == (
+    assert message(cache, placer, seen("two", cpu="1")) == (
         "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: "
         "1 No preemption victims found for incoming pod."
     )
 
 
+def on_nodes(*names):
+    fields = [{"key": "metadata.name", "operator": "In", "values": [name]} for name in names]
+    terms = [{"matchFields": fields}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {"nodeAffinity": required}
+
+
+def test_a_pod_that_names_its_node_is_refused_by_the_others_in_upstreams_words():
+    cache, placer = cluster(node("a"), node("b", cpu="1"), node("c"))
+    given = seen(cpu="2", affinity=on_nodes("b"))
+    assert message(cache, placer, given) == (
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) "
+        "[NodeAffinity]. preemption: 0/3 nodes are available: "
+        "3 Preemption is not helpful for scheduling."
+    )
+    assert placer.decide(seen(affinity=on_nodes("b"))).node == "b"
+
+
+def test_a_pod_that_names_two_nodes_at_once_contradicts_itself():
+    cache, placer = cluster(node("a"), node("b"))
+    assert message(cache, placer, seen(affinity=on_nodes("a", "b"))) == (
+        "0/2 nodes are available: pod affinity terms conflict. preemption: 0/2 nodes are "
+        "available: 2 Preemption is not helpful for scheduling."
+    )
+
+
 def test_without_nodes_the_message_says_so():
     _, placer = cluster()
-    assert failed_scheduling(placer.decide(seen(), Spread())) == NO_NODES
+    assert failed_scheduling(placer.decide(seen())) == NO_NODES
 
 
 def test_the_explanation_shows_every_filter_and_score_and_agrees_with_the_decision():
@@ -164,12 +201,11 @@ def test_the_explanation_shows_every_filter_and_score_and_agrees_with_the_decisi
     nodes = [
         node("full", cpu="1"), node("tainted", taints=[taint]), node("empty"), node("used"),
     ]  # fmt: skip
-    busy = pod("busy", cpu="3", memory="6Gi")
-    infos = [info(n["metadata"]["name"], cpu=n["status"]["allocatable"]["cpu"],
-                  taints=n["spec"]["taints"],
-                  on=[busy] if n["metadata"]["name"] in ("full", "used") else [])
-             for n in nodes]  # fmt: skip
-    verdicts = explain(pod("p", cpu="500m", memory="1Gi"), infos)
+    cache, placer = cluster(*nodes)
+    for where in ("full", "used"):
+        cache.set_pod(None, pod(f"on {where}", cpu="3", memory="6Gi", node=where))
+    given = seen("p", cpu="500m", memory="1Gi")
+    verdicts = explain(given, cache)
     assert [each.node for each in verdicts] == ["empty", "used", "full", "tainted"]
     best, second, full, tainted = verdicts
     assert best.possible
@@ -179,13 +215,4 @@ def test_the_explanation_shows_every_filter_and_score_and_agrees_with_the_decisi
     assert tainted.filters["TaintToleration"] == ("node(s) had untolerated taint {gpu: yes}",)
     assert not full.possible
     assert full.scores == {}
-    cache, placer = cluster(*nodes)
-    cache.set_pod(None, {**busy, "spec": {**busy["spec"], "nodeName": "used"}})
-    assert placer.decide(seen("p", cpu="500m", memory="1Gi"), Spread()).node == "empty"
-
-
-def test_a_pod_that_runs_is_explained_as_if_it_did_not():
-    runs = pod("p", cpu="3", node="a")
-    verdicts = explain(runs, [info("a", on=[runs]), info("b")])
-    assert all(each.possible for each in verdicts)
-    assert verdicts[0].total == verdicts[1].total
+    assert placer.decide(given).node == "empty"

@@ -33,16 +33,17 @@ def test_least_allocated(given, where, score):
 
 
 @pytest.mark.parametrize(
-    ("given", "score"),
+    ("given", "on", "score"),
     [
-        pytest.param(seen(cpu="2", memory="4Gi"), 100, id="balanced"),
-        pytest.param(seen(cpu="4", memory="4Gi"), 75, id="CPU full, memory half"),
-        pytest.param(seen(cpu="4", memory="0"), 50, id="as unbalanced as can be"),
-        pytest.param(seen(), 0, id="requests nothing: not scored"),
+        pytest.param(seen(cpu="2", memory="4Gi"), [], 75, id="changes nothing"),
+        pytest.param(seen(cpu="4", memory="4Gi"), [], 62, id="makes it worse by a quarter"),
+        pytest.param(seen(cpu="4", memory="0"), [], 50, id="as bad as can be"),
+        pytest.param(seen(cpu="2", memory="0"), [pod("o", memory="4Gi")], 87, id="mends it"),
+        pytest.param(seen(), [], 0, id="requests nothing: not scored"),
     ],
 )
-def test_balanced_allocation(given, score):
-    assert scores.balanced_allocation(given, info()) == score
+def test_balanced_allocation(given, on, score):
+    assert scores.balanced_allocation(given, info(on=on)) == score
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def matching(given, node):
 
 
 def domains_with(spread, given, nodes):
-    domains, matcher = Domains(spread), Matcher(spread, given.namespace)
+    domains, matcher = Domains(spread, given.labels), Matcher(spread, given.namespace)
     for node in nodes:
         domains.add(domains_of(spread, given, node), matcher.count(node))
     return domains
@@ -145,7 +146,7 @@ def test_hard_constraints_keep_the_skew(given, counts, zones, allowed):
     nodes = nodes_with(*counts, zones=zones)
     domains = domains_with(spread, web, nodes)
     least = domains.least()
-    found = [n.name for n in nodes if hard_refusal(web, n.labels, domains, least) is None]
+    found = [n.name for n in nodes if hard_refusal(n.labels, domains, least) is None]
     assert found == allowed
 
 
@@ -155,7 +156,7 @@ def test_a_domain_is_refused_in_upstreams_words():
     nodes = [*nodes_with(1, 0, zones="ab"), info("bare")]
     domains = domains_with(spread, web, nodes)
     words = "node(s) didn't match pod topology spread constraints"
-    found = [hard_refusal(web, node.labels, domains, domains.least()) for node in nodes]
+    found = [hard_refusal(node.labels, domains, domains.least()) for node in nodes]
     assert found[0].reasons == (words,)
     assert found[1] is None
     assert found[2].reasons == (f"{words} (missing required label)",)
@@ -174,7 +175,7 @@ def test_emptier_hosts_score_more_by_default():
 
 def test_without_service_and_owner_there_is_nothing_to_spread():
     spread = spread_of(seen(labels=WEB), default_selector(WEB, [], None))
-    assert soft_scores(Domains(spread), []) is None
+    assert soft_scores(Domains(spread, WEB), []) is None
 
 
 def test_pods_that_end_and_pods_of_others_do_not_count():
