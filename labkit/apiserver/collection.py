@@ -17,7 +17,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 
 from labkit.apiserver import statuses
-from labkit.apiserver.request import Encoded
+from labkit.apiserver.request import Encoded, WatchEvent
 from labkit.apiserver.selection import Selection, field_value
 from labkit.apiserver.watch import DELETED, Event, Watcher
 
@@ -88,9 +88,10 @@ class Collection:
         return gone
 
     def _dispatch(self, event: Event) -> None:
+        whole = WatchEvent(event.type, event.item)
         # Offering may end a watcher and so change the set.
         for watcher in tuple(self._watchers):
-            watcher.offer(event)
+            watcher.offer(event, whole)
         if not self._watchers_by_value:
             return
         values = {
@@ -98,7 +99,7 @@ class Collection:
         }
         for value in values:
             for watcher in tuple(self._watchers_by_value.get(value, ())):
-                watcher.offer(event)
+                watcher.offer(event, whole)
 
     def select(self, selection: Selection) -> Iterator[tuple[str, Encoded]]:
         """The present objects of a selection, in key order."""

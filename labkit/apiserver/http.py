@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from labkit.apiserver import answers, auth, bodies, connect, statuses, streams
 from labkit.apiserver.audit import AuditLog, Trail
@@ -90,6 +90,7 @@ class HTTPServer:
         self._pages = Pages(api)
         self._connects = connect.Connects(api, kubelet_client)
         self._connections: Connections | None = None
+        self._outbox = streams.Outbox()
         self._listeners: list[asyncio.Server] = []
 
     @property
@@ -229,8 +230,10 @@ class HTTPServer:
         response = web.StreamResponse(headers=answers.headers({"Content-Type": JSON}))
         with self._connections.streaming(request):
             try:
+                if request.version >= HttpVersion11:
+                    response.enable_chunked_encoding()
                 await response.prepare(request)
-                await streams.send(request, response, watch.events, encode)
+                await streams.send(request, response, watch.events, encode, self._outbox)
             finally:
                 await watch.events.aclose()
                 self.last_request = self.clock.monotonic()

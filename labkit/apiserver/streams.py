@@ -3,6 +3,10 @@
 What has gathered is written at once: a burst of events costs one write, a single event waits for
 nothing, and a reader that does not read holds up nobody, for the watch's buffer ends in a 410.
 
+Most changes interest many watches.  To wake a task for each costs more than to write, so watches
+whose connections take bytes at once are written together, at the end of the loop's turn, by one
+callback (`Outbox`); the task of a watch writes only where it has to wait for its reader.
+
 Source: k8s.io/apiserver pkg/endpoints/handlers/watch.go.
 """
 
@@ -10,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -22,6 +27,7 @@ _SMALL = 16 * 1024  # bytes; well below what a transport takes before it says th
 _STALLED = 60.0  # seconds after which a reader that takes nothing is given up
 
 Encoder = Callable[[WatchEvent], bytes]
+Lines = dict[int, tuple[WatchEvent, bytes]]  # of events that many watches share, by `id`
 
 
 def encoder(form: Form, now: Callable[[], float], include: str) -> Encoder:
@@ -45,14 +51,67 @@ def _line(event: WatchEvent) -> bytes:
     return b'{"type":"%b","object":%b}\n' % (event.type.encode(), event.item.json)
 
 
+class Outbox:
+    """The watches that have something to write when the present turn of the loop is over."""
+
+    def __init__(self) -> None:
+        self._due: list[_Direct] = []
+
+    def add(self, watch: _Direct) -> None:
+        """Write what `watch` has got, soon."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._due.append(watch)
+
+    def _flush(self) -> None:
+        due, self._due = self._due, []
+        lines: Lines = {}
+        # All is made ready first: a client that is fed without a pause does not fall asleep, and
+        # to wake it costs more than to write.
+        for transport, chunk in [(watch.transport, watch.chunk(lines)) for watch in due]:
+            if chunk:
+                transport.write(chunk)
+
+
+class _Direct:
+    """A watch whose events are written as they come, as long as the connection takes them."""
+
+    def __init__(self, transport: asyncio.Transport, events: Events, encode: Encoder) -> None:
+        self.transport, self._events, self._encode = transport, events, encode
+
+    def chunk(self, lines: Lines) -> bytes:
+        """The next chunk of the answer; empty if that is the task's to write, or nobody's."""
+        events = self._events
+        if not events.waiting:
+            return b""
+        if events.size > _SMALL or self.transport.get_write_buffer_size():
+            events.wake()
+            return b""
+        content = b"".join([self._line(event, lines) for event in events.take()])
+        return b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+
+    def _line(self, event: WatchEvent, lines: Lines) -> bytes:
+        if self._encode is not _line:
+            return self._encode(event)
+        if id(event) not in lines:
+            lines[id(event)] = event, _line(event)
+        return lines[id(event)][1]
+
+
 async def send(
-    request: web.BaseRequest, response: web.StreamResponse, events: Events, encode: Encoder
+    request: web.BaseRequest,
+    response: web.StreamResponse,
+    events: Events,
+    encode: Encoder,
+    outbox: Outbox,
 ) -> None:
     """Write events to a prepared response until they end.
 
     Raises ConnectionError where the client has gone.  The events are closed in any case.
     """
     transport = request.transport
+    if transport and response.chunked:  # not so for a client of HTTP/1.0
+        events.on_events = partial(outbox.add, _Direct(transport, events, encode))
     try:
         while batch := await events.batch(_BATCH):
             chunk = b"".join(map(encode, batch))

@@ -51,15 +51,21 @@ def left(event: Event) -> Encoded:
     return encode({**previous, "metadata": metadata})
 
 
-def seen_by(predicate: Callable[[Mapping], bool] | None, event: Event) -> WatchEvent | None:
-    """What a watch with this predicate (None: everything) sees of an event."""
+def seen_by(
+    predicate: Callable[[Mapping], bool] | None, event: Event, whole: WatchEvent
+) -> WatchEvent | None:
+    """What a watch with this predicate (None: everything) sees of an event.
+
+    That is mostly `whole`, what a watch of everything sees, and then the very same object.
+    """
     if predicate is None:
-        return WatchEvent(event.type, event.item)
+        return whole
     before = event.previous is not None and predicate(event.previous.obj)
     if event.type == DELETED:
-        return WatchEvent(DELETED, event.item) if before else None
+        return whole if before else None
     if predicate(event.item.obj):
-        return WatchEvent(MODIFIED if before else ADDED, event.item)
+        type = MODIFIED if before else ADDED
+        return whole if type == event.type else WatchEvent(type, event.item)
     return WatchEvent(DELETED, left(event)) if before else None
 
 
@@ -84,6 +90,7 @@ class Watcher:
         self._waiter: asyncio.Future | None = None
         self._ended = False
         self.on_end: list[Callable[[Watcher], None]] = []
+        self.on_events: Callable[[], None] | None = None  # called in place of waking who waits
 
     def start_with(self, events: Iterable[WatchEvent]) -> None:
         """Queue the beginning, however long: the server has it in memory anyhow."""
@@ -93,11 +100,12 @@ class Watcher:
 
     def replay(self, events: Iterable[Event]) -> None:
         """Queue the past that a resuming client has missed."""
-        self.start_with(filter(None, (seen_by(self._predicate, event) for event in events)))
+        seen = (seen_by(self._predicate, one, WatchEvent(one.type, one.item)) for one in events)
+        self.start_with(filter(None, seen))
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: Event, whole: WatchEvent) -> None:
         """A new event; ends the watch if the client has fallen too far behind."""
-        seen = seen_by(self._predicate, event)
+        seen = seen_by(self._predicate, event, whole)
         if seen is not None:
             self.push(seen)
 
@@ -105,13 +113,19 @@ class Watcher:
         """Queue an event whatever the selection is."""
         if self._ended:
             return
+        events = self._events
         self._room -= len(event.item.json)
-        if len(self._events) >= self._limit or self._room < 0:
-            self._events.clear()
+        if len(events) >= self._limit or self._room < 0:
+            events.clear()
             self.fail(status_error(410, "Expired", "The watch fell too far behind its resource."))
             return
-        self._events.append(event)
-        self._wake()
+        events.append(event)
+        if len(events) > 1 or not self.waiting:
+            return  # whoever takes the events has been told of the first
+        if self.on_events:
+            self.on_events()
+        else:
+            self.wake()
 
     def fail(self, error: ApiError) -> None:
         """Tell the client what went wrong, as the last event."""
@@ -124,15 +138,21 @@ class Watcher:
             self._ended = True
             for callback in self.on_end:
                 callback(self)
-            self._wake()
+            self.wake()
 
     @property
     def ended(self) -> bool:
         """Whether no more events will come after those that are queued."""
         return self._ended
 
-    def _wake(self) -> None:
-        if self._waiter and not self._waiter.done():
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits in `batch` or for the next event."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def wake(self) -> None:
+        """Have who waits go on."""
+        if self.waiting:
             self._waiter.set_result(None)
 
     def __aiter__(self) -> Watcher:
@@ -144,12 +164,18 @@ class Watcher:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+        return self._next()
+
+    def _next(self) -> WatchEvent:
         event = self._events.popleft()
         # What the watch began with took no room, hence gives none back.
         self._room = min(self._room + len(event.item.json), _BUFFER_BYTES)
-        if self._convert and event.type not in (BOOKMARK, ERROR):
-            return WatchEvent(event.type, self._convert(event.item))
-        return event
+        return self._served(event) if self._convert else event
+
+    def _served(self, event: WatchEvent) -> WatchEvent:
+        if event.type in (BOOKMARK, ERROR):
+            return event
+        return WatchEvent(event.type, self._convert(event.item))
 
     async def batch(self, most: int) -> list[WatchEvent]:
         """All events that there are, up to `most`, as soon as there is one; none at the end."""
@@ -157,9 +183,19 @@ class Watcher:
             found = [await anext(self)]
         except StopAsyncIteration:
             return []
-        while self._events and len(found) < most:
-            found.append(await anext(self))
-        return found
+        return found + [self._next() for _ in range(min(most - 1, len(self._events)))]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the objects' JSON that wait to be taken, the watch's beginning aside."""
+        return _BUFFER_BYTES - self._room
+
+    def take(self) -> list[WatchEvent]:
+        """All events that there are, without waiting."""
+        found = list(self._events)
+        self._events.clear()
+        self._room = _BUFFER_BYTES
+        return [self._served(event) for event in found] if self._convert else found
 
     async def aclose(self) -> None:
         """End the watch from the client's side.  Safe to repeat."""

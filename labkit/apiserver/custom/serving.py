@@ -20,7 +20,7 @@ from labkit.apiserver.custom import kind, names
 from labkit.apiserver.custom.definition import FINALIZER
 from labkit.apiserver.registration import Registration
 from labkit.apiserver.registry import Registry
-from labkit.apiserver.request import Encoded
+from labkit.apiserver.request import Encoded, WatchEvent
 from labkit.apiserver.selection import Selection
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.watch import DELETED, Event, Watcher
@@ -42,7 +42,7 @@ class _Listener(Watcher):
         super().__init__(Selection())
         self._heard = heard
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: Event, whole: WatchEvent) -> None:
         self._heard(event)
 
 
