@@ -1,0 +1,120 @@
+"""The Ingress controller's sockets: HTTP, HTTPS, and the page with its metrics.
+
+The ports are those that the world expects (80 and 443) where this user may listen there, else the
+next that people know (8080 and 8443).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import ssl
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from labkit.errors import ClusterError
+from labkit.proxy.ingress.forward import Forward
+from labkit.proxy.ingress.metrics import CONTENT_TYPE, RequestMetrics
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_KEEP_ALIVE = 75.0  # seconds (nginx' keep-alive)
+_SHUTDOWN = 2.0  # seconds for requests in flight
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EADDRINUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where to listen; `fallbacks` take the places of `http` and `https` that are refused."""
+
+    http: int = 80
+    https: int = 443
+    status: int = 10254  # /metrics and /healthz, as ingress-nginx has them
+    fallbacks: tuple[int, int] = (8080, 8443)
+
+
+class IngressServer:
+    """Three listeners at one address; `ports` are those that it got, once it is started."""
+
+    def __init__(
+        self, address: str, ports: Ports, forward: Forward, metrics: RequestMetrics
+    ) -> None:
+        self._address, self.ports = address, ports
+        self._forward, self._metrics = forward, metrics
+        self._listeners: list[asyncio.Server] = []
+        self._served: list[web.Server] = []
+
+    async def start(self, context: ssl.SSLContext) -> None:
+        """Listen.  Raises ClusterError where no port can be had."""
+        self._forward.start()
+        wanted, (http, https) = self.ports, self.ports.fallbacks
+        try:
+            self.ports = replace(
+                wanted,
+                http=await self._listen((wanted.http, http), self._forward.answer),
+                https=await self._listen((wanted.https, https), self._forward.answer, context),
+                status=await self._listen((wanted.status,), self._status),
+            )
+        except BaseException:
+            await self.stop()
+            raise
+        log.info("serving address=%s ports=%s", self._address, self.ports)
+
+    async def stop(self) -> None:
+        """Listen no more, give running requests a moment, close all.  Safe to repeat."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        served, self._served = self._served, []
+        await asyncio.gather(*(one.shutdown(_SHUTDOWN) for one in served))
+        await self._forward.stop()
+
+    async def _listen(
+        self, ports: tuple[int, ...], handler, context: ssl.SSLContext | None = None
+    ) -> int:
+        """Serve on the first of these ports that can be had; which one that is."""
+        sock = _bind(self._address, ports)
+        server = web.Server(
+            handler, keepalive_timeout=_KEEP_ALIVE, auto_decompress=False, access_log=None
+        )
+        self._served.append(server)
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(server, sock=sock, ssl=context, backlog=_BACKLOG)
+        self._listeners.append(listener)
+        return sock.getsockname()[1]
+
+    async def _status(self, request: web.BaseRequest) -> web.Response:
+        if request.path == "/metrics":
+            body = self._metrics.text().encode()
+            return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+        if request.path == "/healthz":
+            return web.Response(text="ok")
+        return web.Response(status=404, text="404 page not found\n")
+
+
+def _bind(address: str, ports: tuple[int, ...]) -> socket.socket:
+    for port in ports:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((address, port))
+            # Several may bind with SO_REUSEADDR, but only one may listen.
+            sock.listen(_BACKLOG)
+            return sock
+        except OSError as error:
+            sock.close()
+            refused = error
+            if error.errno not in _REFUSED:
+                break
+    tried = " or ".join(map(str, ports))
+    raise ClusterError(
+        f"The Ingress controller cannot listen at {address}, port {tried}: "
+        f"{os.strerror(refused.errno)}.",
+        "Another program, perhaps another cluster, is there already.",
+        f"See who listens: ss -lntp 'src {address}'",
+    ) from refused
