@@ -8,7 +8,8 @@ only, so that a real dockerd does as well as the embedded engine.  Reading order
 - `backoff`, `instances`, `env`, `container_config`: the values these speak of, pure too.
 - `pod_state`, `pod_worker`: carry out one Pod's steps.
 - `images`, `probes`, `sources`, `status_manager`: what goes on in the background for Pods.
-- `runtime`: everything that is done through the Docker Engine API.
+- `runtime`: everything that is done through the Docker Engine API.  `ipam`: Pods' addresses, where
+  nodes share a Docker network.
 - `node_status`, `node`: the Node object, its Lease, its network.
 - `stats`, `server`: the HTTPS server with logs and metrics.
 - `streaming`: its exec, attach and port-forward.  `commands` is a talk between a client

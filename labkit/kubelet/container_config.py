@@ -35,15 +35,19 @@ class ClusterDns:
 
 @dataclass(frozen=True, slots=True)
 class NodePlace:
-    """What every container of a node has in common: its name and its Docker network."""
+    """What every container of a node has in common: its labels and its Docker network.
 
-    node: str
+    `ip` is the node's, at which host ports are published.
+    """
+
+    labels: Mapping[str, str]
     network: str
     dns: ClusterDns
+    ip: str = ""
 
 
-def sandbox_config(pod: Mapping, attempt: int, place: NodePlace) -> dict:
-    """The body that creates a Pod's sandbox."""
+def sandbox_config(pod: Mapping, attempt: int, place: NodePlace, address: str = "") -> dict:
+    """The body that creates a Pod's sandbox, with the `address` that it is to have, if any."""
     on_host = bool(pod["spec"].get("hostNetwork"))
     host = {
         "NetworkMode": "host" if on_host else place.network,
@@ -52,13 +56,16 @@ def sandbox_config(pod: Mapping, attempt: int, place: NodePlace) -> dict:
     }
     config = {
         "Image": PAUSE_IMAGE,
-        "Labels": inst.labels(pod, inst.SANDBOX, attempt, place.node, ""),
+        "Labels": inst.labels(pod, inst.SANDBOX, attempt, place.labels, ""),
         "HostConfig": host,
     }
     if not on_host:
         config["Hostname"] = hostname(pod)
-        exposed, host["PortBindings"] = _host_ports(pod)
+        exposed, host["PortBindings"] = _host_ports(pod, place.ip)
         config["ExposedPorts"] = exposed
+        if address:
+            endpoint = {"IPAMConfig": {"IPv4Address": address}}
+            config["NetworkingConfig"] = {"EndpointsConfig": {place.network: endpoint}}
     return config
 
 
@@ -72,7 +79,7 @@ def app_config(
         "Image": container["image"],
         "Env": [f"{key}={value}" for key, value in env.items()],
         "Labels": {
-            **inst.labels(pod, name, attempt, place.node, sandbox_id),
+            **inst.labels(pod, name, attempt, place.labels, sandbox_id),
             inst.HASH: inst.hash_of(container),
         },
         "HostConfig": {
@@ -149,14 +156,15 @@ def _dns_option(option: Mapping) -> str:
     return f"{option['name']}:{option['value']}" if option.get("value") else option["name"]
 
 
-def _host_ports(pod: Mapping) -> tuple[dict, dict]:
+def _host_ports(pod: Mapping, node_ip: str) -> tuple[dict, dict]:
+    """Published at the node's own address, for other nodes are on this machine too."""
     exposed: dict[str, dict] = {}
     bindings: dict[str, list] = {}
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or ():
             if port.get("hostPort"):
                 key = f"{port['containerPort']}/{(port.get('protocol') or 'TCP').lower()}"
-                where = {"HostPort": str(port["hostPort"]), "HostIp": port.get("hostIP") or ""}
+                where = {"HostPort": str(port["hostPort"]), "HostIp": port.get("hostIP") or node_ip}
                 exposed[key] = {}
                 bindings.setdefault(key, []).append(where)
     return exposed, bindings

@@ -66,8 +66,10 @@ def hash_of(container: Mapping) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def labels(pod: Mapping, container: str, attempt: int, node: str, sandbox_id: str) -> dict:
-    """The labels by which a later kubelet knows the container again."""
+def labels(
+    pod: Mapping, container: str, attempt: int, owner: Mapping[str, str], sandbox_id: str
+) -> dict:
+    """The labels by which a later kubelet knows the container again; `owner` are its own."""
     meta = pod["metadata"]
     grace = pod["spec"].get("terminationGracePeriodSeconds")
     result = {
@@ -79,7 +81,7 @@ def labels(pod: Mapping, container: str, attempt: int, node: str, sandbox_id: st
         TYPE: "podsandbox" if container == SANDBOX else "container",
         RESTART_COUNT: str(attempt),
         GRACE_PERIOD: str(30 if grace is None else grace),
-        NODE: node,
+        **owner,
     }
     return result | ({SANDBOX_ID: sandbox_id} if sandbox_id else {})
 

@@ -30,6 +30,7 @@ from labkit.kubelet import instances as inst
 from labkit.kubelet.container_config import ClusterDns, NodePlace
 from labkit.kubelet.images import Images, field_path
 from labkit.kubelet.instances import EXITED, Instance
+from labkit.kubelet.ipam import AddressPool
 from labkit.kubelet.node import NodeAgent
 from labkit.kubelet.pod_state import PodState
 from labkit.kubelet.pod_worker import PodWorker, Tools
@@ -51,7 +52,8 @@ class Kubelet:
 
     `docker_url` is the engine's, such as `unix:///run/docker.sock`; `cluster_dns` the address that
     Pods ask for names (None for none); `serving_ssl` must ask for the CA's client certificates,
-    None serves plain HTTP (for tests).
+    None serves plain HTTP (for tests).  `network` is a Docker network that nodes share; without one
+    the kubelet makes the node's own.  `labels` mark the containers of the cluster.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Kubelet:
         root_dir: Path,
         serving_ssl: ssl.SSLContext | None = None,
         settings: KubeletSettings | None = None,
+        network: str = "",
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = settings or KubeletSettings()
         self.node_name, self.node_ip, self._clock = node_name, node_ip, clock
@@ -81,17 +85,19 @@ class Kubelet:
         self._engine_up = True  # until the contrary is seen
         self._pods_started = False  # whether the Pods' informer runs
         self._pods_listed = False  # whether its first list is here
-        self._runtime = Runtime(docker_url, node_name, node_ip)
+        marks = {inst.NODE: node_name, **(labels or {})}
+        self._runtime = Runtime(docker_url, marks, node_ip)
+        self._shared_network, self._addresses = network, AddressPool()
         self._recorder = EventRecorder(client, clock, "kubelet", node_name)
         self._node = NodeAgent(
             client, clock, self._runtime, self.settings, node_name, node_ip, self._network_ready
         )
-        self._tools = self._make_tools(
-            client, service_env, ClusterDns(cluster_dns, cluster_dns_port, cluster_domain)
-        )
+        dns = ClusterDns(cluster_dns, cluster_dns_port, cluster_domain)
+        place = NodePlace(marks, network or node_name, dns, node_ip)
+        self._tools = self._make_tools(client, service_env, place)
         self._server = KubeletServer(self, self._runtime, clock, serving_ssl)
 
-    def _make_tools(self, client: Client, service_env: bool, dns: ClusterDns) -> Tools:
+    def _make_tools(self, client: Client, service_env: bool, place: NodePlace) -> Tools:
         runtime, clock, recorder = self._runtime, self._clock, self._recorder
         return Tools(
             client=client,
@@ -104,7 +110,8 @@ class Kubelet:
             sources=Sources(client, clock),
             statuses=StatusManager(client, clock, self._pod_written),
             node=self._node,
-            place=NodePlace(self.node_name, self.node_name, dns),
+            place=place,
+            address=self._address,
             node_ip=self.node_ip,
             service_env=service_env,
             wake=self._queue.add,
@@ -218,8 +225,17 @@ class Kubelet:
 
     def _forget(self, uid: str) -> None:
         del self._states[uid]
+        self._addresses.give_back(uid)
         self._tools.images.forget(uid)
         self._tools.statuses.forget(uid)
+
+    def _address(self, uid: str) -> str:
+        """The address that a Pod's next sandbox is to have; empty where the engine chooses."""
+        if not self._shared_network:
+            return ""
+        runs = (one for state in self._states.values() for one in state.instances.values())
+        used = {one.ip for one in runs if one.is_sandbox}
+        return self._addresses.take(uid, self._node.pod_cidr, used)
 
     # The engine
 

@@ -62,6 +62,11 @@ class NodeAgent:
         return self._informer.get(self._name)
 
     @property
+    def pod_cidr(self) -> str:
+        """The Node's spec.podCIDR, known once its network is ready."""
+        return (self.node or {"spec": {}})["spec"].get("podCIDR") or self._settings.pod_cidr
+
+    @property
     def allocatable(self) -> Mapping[str, str]:
         """What Pods may use on this node."""
         return node_status.capacity(self._engine, self._settings.max_pods)

@@ -61,6 +61,7 @@ class Tools:
     statuses: StatusManager
     node: NodeAgent
     place: NodePlace
+    address: Callable[[str], str]  # the address for the next sandbox of the Pod of this uid
     node_ip: str
     service_env: bool
     wake: Callable[[str], None]  # have the Pod of this uid synced
@@ -148,7 +149,7 @@ class PodWorker:
         try:
             if await tools.runtime.image(PAUSE_IMAGE) is None:
                 await tools.runtime.pull(PAUSE_IMAGE, None)
-            config = sandbox_config(pod, attempt, tools.place)
+            config = sandbox_config(pod, attempt, tools.place, tools.address(self.uid))
             made = await tools.runtime.create(inst.docker_name(pod, SANDBOX, attempt), config)
             await tools.runtime.start(made)
             await self._note(made)

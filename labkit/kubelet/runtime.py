@@ -25,6 +25,8 @@ from labkit.kubelet.instances import Instance
 
 #: What may go wrong in a call: an answer that is not success, or no answer.
 ENGINE_ERRORS = (DockerError, aiohttp.ClientError, OSError)
+#: The label of images that were built on this machine: no registry has them.
+BUILT = "io.labkit.source"
 _UNREACHABLE = 900  # aiodocker's status where there is no connection
 _FOREVER = aiohttp.ClientTimeout(total=None)
 _FRAME = struct.Struct(">BxxxL")  # stream number, length: Docker's multiplexed streams
@@ -41,10 +43,11 @@ def message_of(error: Exception) -> str:
 
 
 class Runtime:
-    """One node's part of a container engine."""
+    """One node's part of a container engine: the containers that have its `labels`."""
 
-    def __init__(self, docker_url: str, node: str, node_ip: str) -> None:
-        self._url, self._node, self._node_ip = docker_url, node, node_ip
+    def __init__(self, docker_url: str, labels: Mapping[str, str], node_ip: str) -> None:
+        self._url, self._labels, self._node_ip = docker_url, labels, node_ip
+        self._marks = [f"{key}={text}" for key, text in labels.items()]
         self._docker: Docker | None = None
 
     @property
@@ -73,7 +76,7 @@ class Runtime:
         config = {
             "Name": name,
             "CheckDuplicate": True,
-            "Labels": {inst.NODE: self._node},
+            "Labels": dict(self._labels),
             "IPAM": {"Config": [{"Subnet": subnet}]},
         }
         try:
@@ -86,7 +89,7 @@ class Runtime:
 
     async def list_states(self) -> dict[str, str]:
         """The engine's state word of each of the node's containers, by id."""
-        filters = json.dumps({"label": [f"{inst.NODE}={self._node}"]})
+        filters = json.dumps({"label": self._marks})
         answer = await self._json("containers/json", params={"all": "1", "filters": filters})
         return {one["Id"]: one["State"] for one in answer}
 
@@ -177,7 +180,7 @@ class Runtime:
 
     async def events(self) -> AsyncGenerator[Mapping]:
         """The engine's events about the node's containers; first an empty one, when connected."""
-        filters = {"type": ["container"], "label": [f"{inst.NODE}={self._node}"]}
+        filters = {"type": ["container"], "label": self._marks}
         async with self._stream("events", {"filters": json.dumps(filters)}) as response:
             yield {}
             async for line in response.content:
@@ -210,7 +213,10 @@ class Runtime:
             raise
 
     async def pull(self, reference: str, auth: Mapping | None) -> None:
-        """Pull an image.  Raises DockerError with the registry's or the engine's words."""
+        """Pull an image, unless it was built here.  Raises DockerError with the engine's words."""
+        here = await self.image(reference)
+        if here and BUILT in (here["Config"].get("Labels") or {}):
+            return
         await self.docker.images.pull(reference, auth=dict(auth) if auth else None)
 
     async def _json(self, path: str, params: Mapping[str, str] | None = None, **options: Any):

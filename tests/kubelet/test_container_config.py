@@ -7,7 +7,8 @@ from labkit.kubelet.container_config import ClusterDns, NodePlace
 from labkit.kubelet.instances import hash_of
 from tests.kubelet.builders import pod
 
-PLACE = NodePlace("lab-worker", "lab-worker", ClusterDns("127.96.0.10", 53, "cluster.local"))
+MARKS = {"io.labkit.node": "lab-worker"}
+PLACE = NodePlace(MARKS, "lab-worker", ClusterDns("127.96.0.10", 53, "cluster.local"))
 SEARCH = ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"]
 
 
@@ -140,12 +141,12 @@ def test_the_sandbox_has_the_pods_dns(spec: dict, expected: dict):
 
 
 def test_another_port_of_the_dns_server_is_an_option():
-    place = NodePlace("n", "n", ClusterDns("127.96.0.10", 1053, "cluster.local"))
+    place = NodePlace(MARKS, "n", ClusterDns("127.96.0.10", 1053, "cluster.local"))
     assert sandbox(place)["HostConfig"]["DnsOptions"] == ["ndots:5", "port:1053"]
 
 
 def test_without_cluster_dns_nothing_is_set():
-    place = NodePlace("n", "n", ClusterDns(None, 53, "cluster.local"))
+    place = NodePlace(MARKS, "n", ClusterDns(None, 53, "cluster.local"))
     assert "Dns" not in sandbox(place)["HostConfig"]
 
 

@@ -19,7 +19,7 @@ def inspected(host: dict | None = None, **state: object) -> Instance:
         "State": {**STATE, **state},
         "Image": "sha256:1",
         "HostConfig": host or {},
-        "Config": {"Labels": inst.labels(pod(), "app", 3, "lab-worker", "s0")},
+        "Config": {"Labels": inst.labels(pod(), "app", 3, {inst.NODE: "lab-worker"}, "s0")},
         "NetworkSettings": {"Networks": {"lab-worker": {"IPAddress": "127.244.1.2"}}},
     }
     return from_inspect(data, "127.172.0.1")
