@@ -26,24 +26,22 @@ from labkit.kube.resources import (
     SERVICES,
 )
 from labkit.proxy import rules
-from labkit.proxy.ingress import IngressController, Ports, certificates, ingress_class
-from tests.proxy.loopback import fresh_ip, service_cidr
+from labkit.proxy.ingress import IngressController, Ports, certificates
+from tests.proxy.loopback import fresh_ip, service_cidr, service_ip
 
 
 @pytest.fixture
 async def client():
     server = APIServer(MemoryStore(), Clock(), service_cidr=service_cidr())
     await server.start()
-    made = Client(server.transport(User("system:ingress-controller", ("system:masters",))))
-    await made.create(INGRESS_CLASSES, ingress_class())
-    yield made
+    yield Client(server.transport(User("system:ingress-controller", ("system:masters",))))
     await server.stop()
 
 
 @pytest.fixture
 async def controller(client):
     made = IngressController(
-        client, Clock(), address=fresh_ip(), ports=Ports(http=0, https=0, status=0)
+        client, Clock(), address=service_ip(9), ports=Ports(http=0, https=0, status=0)
     )
     await made.start()
     yield made
@@ -422,7 +420,7 @@ async def test_requests_are_counted_as_prometheus_reads_them(client, controller,
 
 
 async def test_a_port_that_is_refused_gives_way_to_the_other(client):
-    address = fresh_ip()
+    address = service_ip(8)
     with socket.socket() as taken:
         taken.bind((address, 0))
         taken.listen()

@@ -6,6 +6,7 @@ Reading order:
 - `certificates`: the certificate for a name that a client asks for.
 - `metrics`: requests counted, as Prometheus reads them.
 - `pages`: what is answered where no endpoint answers.
+- `installation`: the IngressClass, and the Service of the controller itself.
 - `controller`: `IngressController`: watches, routes, backends, status, Events.
 - `forward`: one request, passed on to one of the endpoints, and its answer, passed back.
 - `server`: the sockets.
@@ -18,22 +19,7 @@ goes to another endpoint, and one that fails to reach it is sent to the next.
 Left out: all other annotations, HTTP/2, gRPC, buffering of bodies, backends that are resources.
 """
 
-from labkit.proxy.ingress.controller import (
-    NAME,
-    NAMESPACE,
-    IngressController,
-    ingress_class,
-    ingress_endpoint_slice,
-    ingress_service,
-)
+from labkit.proxy.ingress.controller import IngressController
 from labkit.proxy.ingress.server import Ports
 
-__all__ = [
-    "NAME",
-    "NAMESPACE",
-    "IngressController",
-    "Ports",
-    "ingress_class",
-    "ingress_endpoint_slice",
-    "ingress_service",
-]
+__all__ = ["IngressController", "Ports"]

@@ -5,9 +5,6 @@ is made anew when it is next asked for after a change of an Ingress or class, en
 up for every request.  `reconcile` only tells: an Ingress of a class of ours gets its address into
 `status.loadBalancer` and, for each version of its spec, an Event.
 
-The class is called `nginx`, for that is what manifests of the field name; its `controller` says who
-it really is.  It is the default for Ingresses that name none.
-
 Source: Kubernetes documentation, "Ingress" and "Ingress controllers"; ingress-nginx (status.go,
 store.go).
 """
@@ -31,17 +28,14 @@ from labkit.proxy import rules
 from labkit.proxy.ingress import routes
 from labkit.proxy.ingress.certificates import Certificates
 from labkit.proxy.ingress.forward import Forward
+from labkit.proxy.ingress.installation import CONTROLLER, NAME, NAMESPACE, install
 from labkit.proxy.ingress.metrics import RequestMetrics
 from labkit.proxy.ingress.routes import Backend, Table
 from labkit.proxy.ingress.server import IngressServer, Ports
 from labkit.proxy.rules import Address
 
-CONTROLLER = "labkit/ingress-controller"
-CLASS = "nginx"
-NAME, NAMESPACE = "ingress-controller", "kube-system"
 SYNC = "Sync"
 REJECTED = "Rejected"
-_LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "controller"}
 
 
 class IngressController(Controller):
@@ -83,7 +77,12 @@ class IngressController(Controller):
         return self._server.ports
 
     async def start(self) -> None:
-        """Learn the cluster, then listen.  Raises ClusterError where no port can be had."""
+        """Take the ports, make the objects by which people find them, learn the cluster, serve.
+
+        Raises ClusterError where no port can be had.
+        """
+        self._server.bind()
+        await install(self.client, self.address, self.ports)
         await super().start()
         await self._server.start(Certificates(self._secret, self.clock.now()).context)
 
@@ -189,53 +188,3 @@ def _port(service: Mapping, wanted: str | int) -> Mapping | None:
         if wanted in (port.get("name"), port["port"]):
             return port
     return None
-
-
-def ingress_class() -> dict:
-    """The IngressClass that this controller serves, the default one."""
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IngressClass",
-        "metadata": {
-            "name": CLASS,
-            "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"},
-        },
-        "spec": {"controller": CONTROLLER},
-    }
-
-
-def ingress_service(cluster_ip: str, ports: Ports) -> dict:
-    """The Service of the controller: its node ports are how a browser reaches it."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": _LABELS},
-        "spec": {
-            "type": "NodePort",
-            "clusterIP": cluster_ip,
-            "clusterIPs": [cluster_ip],
-            "ports": [
-                {"name": name, "port": port, "protocol": "TCP", "targetPort": port}
-                for name, port in zip(("http", "https"), (ports.http, ports.https), strict=True)
-            ],
-        },
-    }
-
-
-def ingress_endpoint_slice(address: str, ports: Ports) -> dict:
-    """The endpoint of that Service: the controller itself, which listens at its cluster IP."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": NAME,
-            "namespace": NAMESPACE,
-            "labels": {**_LABELS, rules.SERVICE_NAME: NAME},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        "ports": [
-            {"name": "http", "port": ports.http, "protocol": "TCP"},
-            {"name": "https", "port": ports.https, "protocol": "TCP"},
-        ],
-    }

@@ -39,46 +39,47 @@ class Ports:
 
 
 class IngressServer:
-    """Three listeners at one address; `ports` are those that it got, once it is started."""
+    """Three listeners at one address; `ports` are those that it got, once they are bound."""
 
     def __init__(
         self, address: str, ports: Ports, forward: Forward, metrics: RequestMetrics
     ) -> None:
         self._address, self.ports = address, ports
         self._forward, self._metrics = forward, metrics
+        self._sockets: list[socket.socket] = []
         self._listeners: list[asyncio.Server] = []
         self._served: list[web.Server] = []
 
-    async def start(self, context: ssl.SSLContext) -> None:
-        """Listen.  Raises ClusterError where no port can be had."""
-        self._forward.start()
+    def bind(self) -> None:
+        """Take the ports: clients wait until `start`.  Raises ClusterError where there are none."""
         wanted, (http, https) = self.ports, self.ports.fallbacks
-        try:
-            self.ports = replace(
-                wanted,
-                http=await self._listen((wanted.http, http), self._forward.answer),
-                https=await self._listen((wanted.https, https), self._forward.answer, context),
-                status=await self._listen((wanted.status,), self._status),
-            )
-        except BaseException:
-            await self.stop()
-            raise
+        for choice in ((wanted.http, http), (wanted.https, https), (wanted.status,)):
+            self._sockets.append(_bind(self._address, choice))
+        got = [sock.getsockname()[1] for sock in self._sockets]
+        self.ports = replace(wanted, http=got[0], https=got[1], status=got[2])
+
+    async def start(self, context: ssl.SSLContext) -> None:
+        """Serve; `context` is that of HTTPS."""
+        self._forward.start()
+        plain, secure, status = self._sockets
+        await self._listen(plain, self._forward.answer)
+        await self._listen(secure, self._forward.answer, context)
+        await self._listen(status, self._status)
         log.info("serving address=%s ports=%s", self._address, self.ports)
 
     async def stop(self) -> None:
         """Listen no more, give running requests a moment, close all.  Safe to repeat."""
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._sockets):
             listener.close()
         self._listeners.clear()
+        self._sockets.clear()
         served, self._served = self._served, []
         await asyncio.gather(*(one.shutdown(_SHUTDOWN) for one in served))
         await self._forward.stop()
 
     async def _listen(
-        self, ports: tuple[int, ...], handler, context: ssl.SSLContext | None = None
-    ) -> int:
-        """Serve on the first of these ports that can be had; which one that is."""
-        sock = _bind(self._address, ports)
+        self, sock: socket.socket, handler, context: ssl.SSLContext | None = None
+    ) -> None:
         server = web.Server(
             handler, keepalive_timeout=_KEEP_ALIVE, auto_decompress=False, access_log=None
         )
@@ -86,7 +87,6 @@ class IngressServer:
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(server, sock=sock, ssl=context, backlog=_BACKLOG)
         self._listeners.append(listener)
-        return sock.getsockname()[1]
 
     async def _status(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/metrics":
