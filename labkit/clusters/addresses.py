@@ -61,6 +61,10 @@ class Addresses:
         return f"{self.first}.{172 + self.number}.0.0/24"
 
     @property
+    def ingress(self) -> str:
+        return f"{self.first}.{96 + self.number}.0.80"
+
+    @property
     def bridge_cidr(self) -> str:
         """For containers that are started by hand, outside of any Pod."""
         return self.pod_cidr(0)

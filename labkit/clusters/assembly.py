@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from labkit.kubelet import Kubelet
     from labkit.metrics import MetricsServer
     from labkit.proxy import ClusterDNS, ServiceProxy
+    from labkit.proxy.ingress import IngressController
     from labkit.scheduler import Scheduler
 
 
@@ -128,6 +129,13 @@ def cluster_dns(site: Site, client: Client) -> ClusterDNS:
     return ClusterDNS(
         client, site.clock, address=site.addresses.dns, fallback_port=DNS_FALLBACK_PORT
     )
+
+
+def ingress_controller(site: Site, client: Client) -> IngressController:
+    """The Ingress controller."""
+    from labkit.proxy.ingress import IngressController, Ports
+
+    return IngressController(client, site.clock, address=site.addresses.ingress, ports=Ports())
 
 
 def metrics_server(site: Site, client: Client) -> MetricsServer:

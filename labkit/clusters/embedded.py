@@ -80,7 +80,8 @@ class EmbeddedCluster:
         await bootstrap.publish_dns(self._client(api, "system:coredns"), site, dns.port)
         await bootstrap.remove_other_nodes(self._client(api, "labkit"), site)
         kubelets = [self._kubelet(api, node, dns.port) for node in site.nodes]
-        await asyncio.gather(*(self._own(part) for part in (proxy, *kubelets)))
+        ingress = assembly.ingress_controller(site, self._client(api, "system:ingress-controller"))
+        await asyncio.gather(*(self._own(part) for part in (proxy, ingress, *kubelets)))
         await self._own(metrics)  # after the kubelets, so that its first round finds them
 
     def _kubelet(self, api: APIServer, node: str, dns_port: int) -> Kubelet:
