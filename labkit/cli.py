@@ -65,6 +65,12 @@ def _add_up(commands) -> None:
     )
     _name(up)
     up.add_argument("--nodes", type=int, help=f"how many nodes ({manage.DEFAULT_NODES})")
+    up.add_argument(
+        "--parts",
+        choices=(settings.TOGETHER, settings.SEPARATE),
+        help="run all parts of the cluster in one process, or each in its own "
+        f"({settings.TOGETHER})",
+    )
     group = up.add_argument_group("settings, with upstream's names and defaults")
     for flag, default in settings.DEFAULTS.items():
         group.add_argument(f"--{flag}", metavar=default, dest=f"flag:{flag}")
@@ -102,6 +108,7 @@ def _up(options: argparse.Namespace) -> int:
         options.nodes,
         flags or None,
         _Progress(begun),
+        parts=options.parts,
         restore_backup=options.restore_backup,
     )
     if before and before.running:

@@ -17,6 +17,7 @@ The API server listens on the address of the Service `kubernetes` itself.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ CLUSTERS = 10
 LOOPBACK, PRIVATE = 127, 10  # the first number of every address: on the embedded engine, on Docker
 API_PORT = 6443  # 443 is refused to an ordinary user
 KUBELET_PORT = 10250
+DNS_PORT = 53
 DNS_FALLBACK_PORT = 10053  # where port 53 is refused
 _CLAIM = 254  # the node address that no node has: whoever listens there has the cluster's number
 
@@ -59,6 +61,10 @@ class Addresses:
     def node_cidr(self) -> str:
         """Every node's InternalIP is inside of it."""
         return f"{self.first}.{172 + self.number}.0.0/24"
+
+    @property
+    def metrics_server(self) -> str:
+        return f"127.{96 + self.number}.0.11"
 
     @property
     def ingress(self) -> str:
@@ -101,6 +107,16 @@ def is_free(address: str, port: int) -> bool:
             probe.bind((address, port))
         except OSError:
             return False
+    return True
+
+
+def is_permitted(address: str, port: int) -> bool:
+    """Whether this user may listen there, whoever does so now."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return error.errno not in (errno.EACCES, errno.EPERM)
     return True
 
 

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 from labkit.client import Client
 from labkit.clock import Clock
 from labkit.clusters import addresses, settings
-from labkit.clusters.addresses import API_PORT, DNS_FALLBACK_PORT, Addresses, node_name
+from labkit.clusters.addresses import (
+    API_PORT,
+    DNS_FALLBACK_PORT,
+    DNS_PORT,
+    Addresses,
+    node_name,
+)
 from labkit.clusters.credentials import Credentials
 from labkit.clusters.paths import ClusterDir
 
@@ -60,6 +66,12 @@ class Site:
     def node_ip(self, node: str) -> str:
         """The InternalIP of a node."""
         return self.addresses.node(self.nodes.index(node) + 1)
+
+    @property
+    def dns_port(self) -> int:
+        """The port of the cluster's DNS, as a process can know it that does not serve it."""
+        permitted = addresses.is_permitted(self.addresses.dns, DNS_PORT)
+        return DNS_PORT if permitted else DNS_FALLBACK_PORT
 
 
 def api_server(site: Site) -> APIServer:

@@ -6,13 +6,34 @@ are only the words, and the guard that nobody restores below a running cluster.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.apiserver import store_backup
-from labkit.apiserver.store import StoreDamaged
+from labkit.apiserver.store import StoreDamaged, StoreFull
+from labkit.client import ApiError
 from labkit.clusters.paths import ClusterDir
 from labkit.errors import ClusterError
+
+
+@contextlib.contextmanager
+def explained(directory: ClusterDir) -> Iterator[None]:
+    """Raises ClusterError in the place of what a start meets that can only be helped by hand."""
+    try:
+        yield
+    except StoreDamaged as error:
+        raise damaged(directory, error) from error
+    except OSError as error:
+        if not isinstance(error, StoreFull) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise no_room(directory, str(error)) from error
+    except ApiError as error:
+        if error.reason != "InsufficientStorage":
+            raise
+        raise no_room(directory, str(error)) from error
 
 
 def damaged(directory: ClusterDir, error: StoreDamaged) -> ClusterError:

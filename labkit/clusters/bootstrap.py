@@ -8,9 +8,60 @@ from __future__ import annotations
 from labkit.client import ApiError, Client
 from labkit.clusters.assembly import Site
 from labkit.kube import conditions
-from labkit.kube.resources import ENDPOINT_SLICES, NODES, SERVICE_ACCOUNTS, SERVICES
+from labkit.kube.resources import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    ENDPOINT_SLICES,
+    NODES,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    Resource,
+)
 
 _POLL = 0.01
+_RBAC = "rbac.authorization.k8s.io"
+_READ = ("get", "list", "watch")
+# What CoreDNS and metrics-server bring with them: name → rules (verbs, API group, resources).
+_ADDON_ROLES = {
+    "system:coredns": (
+        "coredns",
+        (("list", "watch"), "", ("endpoints", "services", "pods", "namespaces")),
+        (("list", "watch"), "discovery.k8s.io", ("endpointslices",)),
+    ),
+    "system:metrics-server": (
+        "metrics-server",
+        (("get",), "", ("nodes/metrics",)),
+        (_READ, "", ("pods", "nodes")),
+    ),
+}
+
+
+async def addons(client: Client) -> None:
+    """What CoreDNS and the metrics-server may read, where they are clients like all others."""
+    for name, (account, *rules) in _ADDON_ROLES.items():
+        role = [
+            {"verbs": list(verbs), "apiGroups": [group], "resources": list(resources)}
+            for verbs, group, resources in rules
+        ]
+        await _create(client, CLUSTER_ROLES, {"metadata": {"name": name}, "rules": role})
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": "kube-system"}
+        binding = {
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": name},
+            "subjects": [subject],
+        }
+        await _create(client, CLUSTER_ROLE_BINDINGS, binding)
+
+
+async def _create(client: Client, resource: Resource, obj: dict) -> bool:
+    """Whether it was not there yet."""
+    try:
+        await client.create(resource, obj)
+    except ApiError as error:
+        if not error.already_exists:
+            raise
+        return False
+    return True
 
 
 async def publish_dns(client: Client, site: Site, port: int) -> None:
@@ -23,11 +74,7 @@ async def publish_dns(client: Client, site: Site, port: int) -> None:
         (SERVICES, service, {"spec": {"ports": service["spec"]["ports"]}}),
         (ENDPOINT_SLICES, endpoints, {"ports": endpoints["ports"]}),
     ):
-        try:
-            await client.create(resource, obj)
-        except ApiError as error:
-            if not error.already_exists:
-                raise
+        if not await _create(client, resource, obj):
             await client.patch(resource, "kube-dns", changing, "kube-system")
 
 

@@ -1,4 +1,7 @@
-"""The process that is a cluster: it holds the lock, runs all parts, and ends with all it started.
+"""The process that is a cluster: it holds the lock, and ends with all it started.
+
+It runs all parts itself (`embedded`) or starts a process for each and watches over them
+(`supervise`), as the cluster's description says.
 
 `python -m labkit.clusters.daemon DIRECTORY FD` runs the cluster that DIRECTORY/cluster.json
 describes.  It tells its starter on the file descriptor FD, in JSON lines, how the start goes:
@@ -12,7 +15,6 @@ however the process dies.
 from __future__ import annotations
 
 import asyncio
-import errno
 import fcntl
 import gc
 import json
@@ -22,17 +24,19 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import uvloop
 
-from labkit.apiserver.store import StoreDamaged, StoreFull
-from labkit.client import ApiError
 from labkit.clock import Clock
 from labkit.clusters import addresses, backups
-from labkit.clusters.embedded import EmbeddedCluster
 from labkit.clusters.paths import ClusterDir
+from labkit.clusters.settings import SEPARATE
 from labkit.errors import ClusterError, LabkitError
+
+if TYPE_CHECKING:
+    from labkit.clusters.embedded import EmbeddedCluster
+    from labkit.clusters.supervise import SupervisedCluster
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +90,10 @@ async def run(directory: ClusterDir, reporter: Reporter) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    cluster = EmbeddedCluster(directory, clock)
+    cluster = cluster_of(directory, clock)
     try:
-        await cluster.start(lambda step: reporter.send(step=step))
+        with backups.explained(directory):
+            await cluster.start(lambda step: reporter.send(step=step))
         # What start-up made stays: keep the collector from walking it again and again.
         gc.collect()
         gc.freeze()
@@ -97,19 +102,20 @@ async def run(directory: ClusterDir, reporter: Reporter) -> None:
         idle = asyncio.create_task(_wait_until_idle(cluster, clock, ended), name="idle check")
         await ended.wait()
         idle.cancel()
-    except StoreDamaged as error:
-        raise backups.damaged(directory, error) from error
-    except OSError as error:
-        if not isinstance(error, StoreFull) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise backups.no_room(directory, str(error)) from error
-    except ApiError as error:
-        if error.reason != "InsufficientStorage":
-            raise
-        raise backups.no_room(directory, str(error)) from error
     finally:
         await cluster.stop()
         claim.close()
+
+
+def cluster_of(directory: ClusterDir, clock: Clock) -> EmbeddedCluster | SupervisedCluster:
+    """The cluster that a directory describes, not started yet."""
+    if directory.read_description().get("parts") == SEPARATE:
+        from labkit.clusters.supervise import SupervisedCluster
+
+        return SupervisedCluster(directory, clock)
+    from labkit.clusters.embedded import EmbeddedCluster
+
+    return EmbeddedCluster(directory, clock)
 
 
 def claim_number(directory: ClusterDir) -> socket.socket:
@@ -120,7 +126,9 @@ def claim_number(directory: ClusterDir) -> socket.socket:
     return claim
 
 
-async def _wait_until_idle(cluster: EmbeddedCluster, clock: Clock, ended: asyncio.Event) -> None:
+async def _wait_until_idle(
+    cluster: EmbeddedCluster | SupervisedCluster, clock: Clock, ended: asyncio.Event
+) -> None:
     while cluster.idle_seconds() < IDLE_TIMEOUT:
         await clock.sleep(_IDLE_CHECK)
     log.info("idle, going down seconds=%d", cluster.idle_seconds())

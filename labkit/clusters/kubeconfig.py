@@ -9,8 +9,8 @@ import base64
 import json
 from pathlib import Path
 
-from labkit.clusters.paths import context_name
 from labkit.clusters.credentials import Credentials, write_private
+from labkit.clusters.paths import context_name
 
 ADMIN = "admin"
 

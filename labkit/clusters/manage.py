@@ -39,6 +39,7 @@ class ClusterInfo:
     docker_host: str
     server: str
     pid: int | None
+    parts: str = settings.TOGETHER
 
     @property
     def context(self) -> str:
@@ -66,11 +67,19 @@ def info(name: str) -> ClusterInfo | None:
         nodes=description["nodes"],
         settings=description["settings"],
         kubeconfig=directory.kubeconfig,
-        docker_host=f"unix://{directory.docker_socket}",
+        docker_host=f"unix://{_docker_socket(directory, description)}",
         # The daemon adds the number when it has found a free one.
         server=addresses.Addresses(description.get("number", 0)).server_url,
         pid=daemon_pid(directory),
+        parts=description.get("parts", settings.TOGETHER),
     )
+
+
+def _docker_socket(directory: ClusterDir, description: Mapping) -> Path:
+    """The container engine; of several, that of the first node."""
+    if description.get("parts") == settings.SEPARATE:
+        return directory.docker_socket_of(addresses.node_name(directory.name, 1))
+    return directory.docker_socket
 
 
 def daemon_pid(directory: ClusterDir) -> int | None:
@@ -98,15 +107,17 @@ def up(
     flags: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda step: None,
     *,
+    parts: str | None = None,
     restore_backup: bool = False,
 ) -> ClusterInfo:
     """Start the cluster; return when its nodes are Ready and the default ServiceAccount exists.
 
     What is not given is as it was the last time.  A cluster that is up as asked for is left
-    alone.  With `restore_backup` the last backup first takes the place of its objects.  Raises
+    alone.  `parts` is `together` (in one process) or `separate` (a process each).  With
+    `restore_backup` the last backup first takes the place of its objects.  Raises
     ClusterError where it is up otherwise, or cannot start.
     """
-    wanted = _wanted(name, nodes, flags)
+    wanted = _wanted(name, nodes, flags, parts)
     directory = ClusterDir.named(name)
     found = info(name)
     if found and found.running:
@@ -116,10 +127,10 @@ def up(
                 "A backup can only be restored while nobody uses the objects.",
                 f"Stop it first: labkit down --name {name}",
             )
-        if (wanted["nodes"], wanted["settings"]) != (found.nodes, dict(found.settings)):
+        if wanted != directory.read_description() | {"parts": found.parts}:
             raise ClusterError(
                 f"The cluster {name} is up already, with other settings.",
-                f"It has {_spoken(found.nodes, found.settings)}.",
+                f"It has {_spoken(found)}.",
                 f"Stop it first (its objects are kept): labkit down --name {name}",
             )
         return found
@@ -138,7 +149,9 @@ def up(
     return started
 
 
-def _wanted(name: str, nodes: int | None, flags: Mapping[str, str] | None) -> dict:
+def _wanted(
+    name: str, nodes: int | None, flags: Mapping[str, str] | None, parts: str | None
+) -> dict:
     before = ClusterDir.named(name).read_description() or {}
     nodes = before.get("nodes", DEFAULT_NODES) if nodes is None else nodes
     if not 1 <= nodes <= MAX_NODES:
@@ -150,12 +163,13 @@ def _wanted(name: str, nodes: int | None, flags: Mapping[str, str] | None) -> di
     kept = before.get("settings", {}) if flags is None else {}
     merged = {**kept, **(flags or {})}
     settings.complete(merged)  # refuses what cannot be
-    return {**before, "name": name, "nodes": nodes, "settings": merged}
+    parts = parts or before.get("parts", settings.TOGETHER)
+    return {**before, "name": name, "nodes": nodes, "settings": merged, "parts": parts}
 
 
-def _spoken(nodes: int, flags: Mapping[str, str]) -> str:
-    words = [f"{nodes} node{'s' if nodes > 1 else ''}"]
-    return ", ".join(words + [f"--{flag}={text}" for flag, text in flags.items()])
+def _spoken(found: ClusterInfo) -> str:
+    words = [f"{found.nodes} node{'s' if found.nodes > 1 else ''}", f"--parts={found.parts}"]
+    return ", ".join(words + [f"--{flag}={text}" for flag, text in found.settings.items()])
 
 
 def _start_daemon(directory: ClusterDir, progress: Callable[[str], None]) -> None:

@@ -11,6 +11,13 @@
         docker.sock      the container engine
         engine/, kubelet/  running containers' files
 
+    and, where the parts of the cluster have processes of their own,
+
+        kubeconfigs/     credentials of each part (0600)
+        logs/            the log of each part
+        parts.sock       where the daemon is told to start and stop them
+        docker-<node>.sock  the container engine of each node
+
 `<home>` is `$LABKIT_HOME`, or `labkit` in the XDG state directory.
 """
 
@@ -30,6 +37,7 @@ from labkit.errors import ClusterError, UsageError
 DEFAULT_NAME = "lab"
 _NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 elsewhere
+_LONGEST_SOCKET_NAME = len("/docker-.sock") + 32 + len("-worker50")
 
 
 def context_name(cluster: str) -> str:
@@ -104,12 +112,39 @@ class ClusterDir:
 
     @property
     def docker_socket(self) -> Path:
-        """In the directory itself, or, where its path is too long for a socket, in /tmp."""
-        path = self.root / "docker.sock"
-        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
-            return path
-        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"labkit-{os.getuid()}-{digest}" / "docker.sock"
+        return self._sockets / "docker.sock"
+
+    @property
+    def kubeconfigs(self) -> Path:
+        return self.root / "kubeconfigs"
+
+    @property
+    def parts_socket(self) -> Path:
+        return self._sockets / "parts.sock"
+
+    def kubeconfig_of(self, part: str) -> Path:
+        """The kubeconfig of a part."""
+        return self.kubeconfigs / f"{part.replace('/', '-')}.conf"
+
+    def log_of(self, part: str) -> Path:
+        """The log of a part."""
+        return self.root / "logs" / f"{part.replace('/', '-')}.log"
+
+    def engine_of(self, node: str) -> Path:
+        """The files of a node's own container engine."""
+        return self.engine / node
+
+    def docker_socket_of(self, node: str) -> Path:
+        """The socket of a node's own container engine."""
+        return self._sockets / f"docker-{node}.sock"
+
+    @property
+    def _sockets(self) -> Path:
+        """In the directory itself, or, where its path is too long for sockets, in /tmp."""
+        if len(os.fsencode(self.root)) + _LONGEST_SOCKET_NAME <= _LONGEST_SOCKET_PATH:
+            return self.root
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"labkit-{os.getuid()}-{digest}"
 
     def make(self) -> None:
         """Create the directory (0700).  Raises ClusterError where that is not possible."""
@@ -146,11 +181,12 @@ class ClusterDir:
             ) from None
 
     def sweep(self) -> None:
-        """Remove what only a running cluster needs: the engine's files and its socket."""
+        """Remove what only a running cluster needs: engines' files, and sockets."""
         shutil.rmtree(self.engine, ignore_errors=True)
-        self.docker_socket.unlink(missing_ok=True)
-        if self.docker_socket.parent != self.root:
-            shutil.rmtree(self.docker_socket.parent, ignore_errors=True)
+        for socket in self._sockets.glob("*.sock"):
+            socket.unlink(missing_ok=True)
+        if self._sockets != self.root:
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
     def delete(self) -> None:
         """Remove everything."""

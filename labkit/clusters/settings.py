@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 from labkit.errors import UsageError
 
+TOGETHER, SEPARATE = "together", "separate"
+"""Whether a cluster's parts share one process, or have one each."""
+
 DEFAULTS: dict[str, str] = {
     "horizontal-pod-autoscaler-sync-period": "15s",
     "horizontal-pod-autoscaler-downscale-stabilization": "5m0s",
