@@ -175,10 +175,14 @@ def _refuse_binding(name: str, pod: Mapping) -> None:
     if node_name(pod):
         why = f'pod {name} is already assigned to node "{node_name(pod)}"'
         raise statuses.conflict(_BINDINGS, name, why)
+    if pod["spec"].get("schedulingGates"):
+        why = f"pod {name} has non-empty .spec.schedulingGates"
+        raise statuses.conflict(_BINDINGS, name, why)
 
 
 def _bound(pod: Mapping, node: str, now: str) -> dict:
     status = dict(pod.get("status") or {})
+    status.pop("nominatedNodeName", None)
     status["conditions"] = conditions.updated(
         [one for one in status.get("conditions") or () if one["type"] != "PodScheduled"],
         "PodScheduled", "True", "", "", now,

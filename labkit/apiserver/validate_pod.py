@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.apiserver import meta, names, validate_placement
+from labkit.apiserver import meta, names, pod_scheduling, validate_placement
 from labkit.apiserver.fields import (
     FieldError,
     duplicate,
@@ -187,7 +187,9 @@ def validate_update(obj: Mapping, old: Mapping) -> list[FieldError]:
             "must not update from a positive integer to nil value"
         )  # fmt: skip
         errors.append(invalid("spec.activeDeadlineSeconds", deadline, why))
-    if _fixed(obj["spec"]) != _fixed(old["spec"]):
+    errors += pod_scheduling.validate_update(obj["spec"], old["spec"])
+    gated = bool(old["spec"].get("schedulingGates"))
+    if _fixed(obj["spec"], gated) != _fixed(old["spec"], gated):
         errors.append(forbidden("spec", _CHANGEABLE))
     return errors
 
@@ -196,11 +198,11 @@ def _without_seconds(toleration: Mapping) -> dict:
     return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
 
 
-def _fixed(spec: Mapping) -> dict:
-    """The part of a Pod's spec that never changes."""
+def _fixed(spec: Mapping, gated: bool) -> dict:
+    """The part of a Pod's spec that never changes; some does while it has scheduling gates."""
     kept = {
         key: value
-        for key, value in spec.items()
+        for key, value in pod_scheduling.without(spec, gated).items()
         if key not in ("activeDeadlineSeconds", "tolerations")
     }
     for name in ("containers", "initContainers"):

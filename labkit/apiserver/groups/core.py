@@ -13,6 +13,7 @@ from labkit.apiserver import (
     defaults_storage,
     defaults_workloads,
     names,
+    pod_scheduling,
     validate_apps,
     validate_core,
     validate_pod,
@@ -31,6 +32,7 @@ def _prepare_pod(obj: dict, old: Mapping | None) -> None:
     if old is None:
         qos = defaults_pod.qos_class(obj.get("spec") or {})
         obj["status"] = {"phase": "Pending", "qosClass": qos}
+        pod_scheduling.prepare(obj)
 
 
 def _prepare_namespace(obj: dict, old: Mapping | None) -> None:
