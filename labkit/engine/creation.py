@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit.engine import environment
+from labkit.engine.blobs import Blobs
 from labkit.engine.containers import HOST_DEFAULTS, Container, mounts
 from labkit.engine.errors import BadParameter
-from labkit.engine.images import Image
+from labkit.engine.image import Image
 
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 # fmt: off
@@ -112,7 +113,7 @@ def _config(
     return {
         "Hostname": body.get("Hostname") or container_id[:12],
         "Domainname": body.get("Domainname") or "",
-        "User": body.get("User") or "",
+        "User": body.get("User") or base["User"],
         "AttachStdin": bool(body.get("AttachStdin")),
         "AttachStdout": bool(body.get("AttachStdout", True)),
         "AttachStderr": bool(body.get("AttachStderr", True)),
@@ -133,10 +134,10 @@ def _config(
     }
 
 
-def lay_out(container: Container, image: Image) -> None:
+def lay_out(container: Container, image: Image, blobs: Blobs) -> None:
     """Make the container's root directory: the image's files, then the bind mounts as links."""
     container.root.mkdir(parents=True, mode=0o700)
-    image.unpack(container.root)
+    image.unpack(container.root, blobs)
     for mount in mounts(container.host_config):
         target = environment.directory(container.root, mount["Destination"])
         target.parent.mkdir(parents=True, exist_ok=True)

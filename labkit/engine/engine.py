@@ -18,7 +18,13 @@ from typing import IO
 from aiohttp import web
 
 from labkit.clock import Clock
-from labkit.engine import attach_routes, container_routes, other_routes
+from labkit.engine import (
+    attach_routes,
+    build_routes,
+    container_routes,
+    image_routes,
+    other_routes,
+)
 from labkit.engine.host import Host
 from labkit.engine.networks import Networks
 from labkit.engine.runtime import Runtime
@@ -80,9 +86,8 @@ class Engine:
 
     async def _serve(self) -> None:
         await self.runtime.start_up()
-        app = application(
-            self.runtime, [container_routes.ROUTES, attach_routes.ROUTES, other_routes.ROUTES]
-        )
+        parts = (container_routes, attach_routes, image_routes, build_routes, other_routes)
+        app = application(self.runtime, [part.ROUTES for part in parts])
         # Handlers that only stream end with their connection; see Runtime.complete for the others.
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS

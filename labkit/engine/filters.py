@@ -7,6 +7,7 @@ must hold.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -60,3 +61,9 @@ def found(pattern: str, name: str) -> bool:
         return re.search(pattern, name) is not None
     except re.error:
         return pattern in name
+
+
+def path_match(pattern: str, path: str) -> bool:
+    """Go's `path.Match`: shell wildcards, of which none goes over a slash."""
+    patterns, parts = pattern.split("/"), path.split("/")
+    return len(patterns) == len(parts) and all(map(fnmatch.fnmatchcase, parts, patterns))

@@ -1,250 +1,241 @@
-"""The lab's images: what can be pulled, what is present, and their contents.
+"""The images of an engine: what is present and under which names, and what can be pulled.
 
-Mechanism: the catalogue names the images under `labkit/apps/`.  An image is read from its
-Dockerfile once, when it is first wanted; its id is the hash of its configuration and files, so it
-is the same on every machine.  "Present" and "in the registry" differ only in a flag: a pull copies
-nothing, but a learner must pull before the first run, as on a real daemon.
+An image is *present* when a name or a container refers to it; the *registry* is the lab's catalogue
+and what was pushed: it lies in the engine itself, for nothing is ever fetched over the network.  A
+pull copies nothing, it only makes a name present, but a learner must pull before the first run, as
+on a real daemon; and a pull makes a name mean what the registry has under it, whatever was built
+under that name here.
 
-Left out compared with dockerd: build, push, save, load, tag, layers (an image is one), other
-registries (nothing is ever fetched over the network).
+Names by tag and by digest are kept as dockerd keeps them.  Everything survives the engine
+(image_store.py).
+
+Left out compared with dockerd: layers (an image is one), save, load, import, commit, logins (the
+registry takes every push).
 """
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
-import json
-import os
-import platform
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import labkit.apps
-from labkit.engine import dockerfile
-from labkit.engine.errors import Conflict, NotFound
-from labkit.engine.filters import Filters
+from labkit.engine import image_removal
+from labkit.engine.catalogue import Catalogue
+from labkit.engine.errors import NotFound
+from labkit.engine.filters import Filters, path_match
+from labkit.engine.image import Image
+from labkit.engine.image_removal import Users
+from labkit.engine.image_store import ImageStore
 from labkit.engine.references import Reference, parse
 from labkit.engine.timestamps import rfc3339_nano
 
-APPS = Path(labkit.apps.__file__).parent
-# (directory under labkit/apps, its names, whether it is there without a pull)
-CATALOGUE = (
-    ("pause", ("pause:3.10", "registry.k8s.io/pause:3.10"), True),
-    ("busybox", ("busybox:latest", "busybox:1.36"), False),
-    ("todolist", ("todolist:latest", "todolist:v1"), False),
-)
-CREATED = 1767225600.0  # 2026-01-01T00:00:00Z: an image's id must not depend on when it is read
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-def architecture() -> str:
-    """The machine in Go's words, as images and `docker version` say it."""
-    return ARCHITECTURES.get(platform.machine(), platform.machine())
-
-
-class Image:
-    """One image of the catalogue: its configuration and its files."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    @cached_property
-    def _content(self) -> tuple[dict[str, Any], dict[str, tuple[int, bytes]]]:
-        config, copies = dockerfile.parse((self._directory / "Dockerfile").read_text())
-        return config, dockerfile.collect(self._directory.parent, copies)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Env, Cmd, Entrypoint, WorkingDir, ExposedPorts, Labels."""
-        return self._content[0]
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(len(data) for _, data in self._content[1].values())
-
-    @cached_property
-    def layer(self) -> str:
-        """The hash of the files: what a layer's id is."""
-        digest = hashlib.sha256()
-        for path, (mode, data) in sorted(self._content[1].items()):
-            digest.update(f"{path}\0{mode:o}\0{len(data)}\0".encode() + data)
-        return "sha256:" + digest.hexdigest()
-
-    @cached_property
-    def id(self) -> str:
-        config = json.dumps([self.config, self.layer], sort_keys=True)
-        return "sha256:" + hashlib.sha256(config.encode()).hexdigest()
-
-    @cached_property
-    def digest(self) -> str:
-        """The hash that a registry knows it by (of the manifest)."""
-        return "sha256:" + hashlib.sha256(f"manifest {self.id}".encode()).hexdigest()
-
-    def unpack(self, root: Path) -> None:
-        """Write the files below `root`, and the directories that programs expect."""
-        for place in ("etc", "tmp", "root", self.config["WorkingDir"].lstrip("/")):
-            (root / place).mkdir(parents=True, exist_ok=True)
-        for place, (mode, data) in self._content[1].items():
-            path = root / place.lstrip("/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
+Report = Iterator[dict[str, Any]]
 
 
 class Images:
-    """What can be pulled and what is present."""
+    """What can be pulled and what is present, kept below `directory`."""
 
-    def __init__(self) -> None:
-        self._registry: dict[Reference, Image] = {}
-        self._present: dict[Reference, Image] = {}
-        for directory, names, present in CATALOGUE:
-            image = Image(APPS / directory)
-            for reference in map(parse, names):
-                self._registry[reference] = image
-                if present:
-                    self._present[reference] = image
+    def __init__(self, directory: Path) -> None:
+        self._store = ImageStore(directory)
+        self.blobs = self._store.blobs
+        self.building = 0  # while builds run, contents that nobody refers to yet must stay
+        self._catalogue = Catalogue(self.blobs)
+        self._images: dict[str, Image] = {}
+        self._names: dict[Reference, str] = {}  # to the id of an image that is present
+        self._pushed: dict[Reference, Image] = {}
+
+    def load(self) -> None:
+        """Begin with what an earlier engine had, and with what every engine has."""
+        built = {image.id: image for image in self._store.images()}
+        kept = self._store.names()
+        for name, image_id in kept.get("present", {}).items():
+            image = built.get(image_id) or self._catalogue.by_id(image_id)
+            if image is not None:
+                self._names[parse(name)] = image.id
+                self._images[image.id] = image
+        for name, image_id in kept.get("pushed", {}).items():
+            if image_id in built:
+                self._pushed[parse(name)] = built[image_id]
+        hidden = {image.id for image in self._pushed.values()} - set(self._names.values())
+        self._images |= {key: image for key, image in built.items() if key not in hidden}
+        for reference, image in self._catalogue.present():
+            self._names.setdefault(reference, image.id)
+            self._images.setdefault(image.id, image)
+        self._store.sweep([*self._images.values(), *self._pushed.values()])
+
+    # What is present
 
     def find(self, name: str) -> Image:
-        """A present image by name, id or the id's beginning.  Raises NotFound."""
-        image = self._by_id(name)
+        """A present image by name, id or the id's beginning.  Raises NotFound, BadParameter."""
+        image = self.by_id(name)
         if image is None:
             reference = parse(name)
-            image = self._present.get(reference) or self._by_digest(reference)
-            if image is None:
+            if reference not in self._names:
                 raise NotFound(f"No such image: {reference.familiar}")
+            image = self._images[self._names[reference]]
         return image
 
-    def _by_id(self, name: str) -> Image | None:
+    def by_id(self, name: str) -> Image | None:
+        """The one image whose id begins so."""
         wanted = name.removeprefix("sha256:")
         if len(wanted) < 4 or set(wanted) - set("0123456789abcdef"):
             return None
-        found = {i.id: i for i in self._present.values() if i.id[7:].startswith(wanted)}
-        return next(iter(found.values())) if len(found) == 1 else None
+        found = [image for key, image in self._images.items() if key[7:].startswith(wanted)]
+        return found[0] if len(found) == 1 else None
 
-    def _by_digest(self, wanted: Reference) -> Image | None:
-        for reference, image in self._present.items():
-            if wanted.digest == image.digest and wanted.repository == reference.repository:
-                return image
-        return None
+    def references(self, image: Image) -> list[Reference]:
+        """All names of a present image, by tag and by digest."""
+        return [reference for reference, key in self._names.items() if key == image.id]
 
     def names(self, image: Image) -> list[str]:
-        """The familiar names of a present image."""
-        return [r.familiar for r, i in self._present.items() if i is image]
+        """The familiar names of a present image by tag."""
+        return [one.familiar for one in self.references(image) if not one.digest]
 
     def present(self) -> list[Image]:
-        return list(dict.fromkeys(self._present.values()))
+        """All present images, the newest first, as `docker images` has them."""
+        return sorted(self._images.values(), key=lambda image: image.created, reverse=True)
 
-    def pull(self, reference: Reference) -> Iterator[dict[str, Any]]:
+    def add(self, image: Image) -> None:
+        """Make a built image present, as yet without a name."""
+        if image.id not in self._images:
+            self._store.save(image)
+            self._images[image.id] = image
+
+    def tag(self, image: Image, reference: Reference) -> None:
+        """Let a name mean a present image."""
+        self._names[reference] = image.id
+        self._save()
+
+    def sweep(self) -> None:
+        """Remove contents that no image has, unless a build is just making one."""
+        if not self.building:
+            self._store.sweep([*self._images.values(), *self._pushed.values()])
+
+    def _save(self) -> None:
+        self._store.save_names(
+            {str(reference): key for reference, key in self._names.items()},
+            {str(reference): image.id for reference, image in self._pushed.items()},
+        )
+
+    # The registry
+
+    def pull(self, reference: Reference) -> Report:
         """Make an image present; what the daemon reports meanwhile.  Raises NotFound at once."""
         image = self._offered(reference)
-        fresh = reference not in self._present
-        known = image in self._present.values()
-        self._present[reference] = image
-        return self._progress(reference, image, fresh=fresh, known=known)
+        fresh = self._names.get(reference) != image.id
+        known = image.id in self._images
+        self._images[image.id] = image
+        self._names[reference] = image.id
+        self._names[reference._replace(tag="", digest=image.digest)] = image.id
+        self._save()
+        return _pulling(reference, image, fresh=fresh, known=known)
 
     def _offered(self, reference: Reference) -> Image:
-        image = self._registry.get(reference)
+        image = self._pushed.get(reference) or self._catalogue.find(reference)
         if reference.digest:
-            image = next((i for i in self._registry.values() if i.digest == reference.digest), None)
-        if image is None and any(r.path == reference.path for r in self._registry):
+            image = image or next(
+                (one for one in self._pushed.values() if one.digest == reference.digest), None
+            )
+        if image is not None:
+            return image
+        offered = [*self._catalogue.references(), *self._pushed]
+        if any(one.repository == reference.repository for one in offered):
             raise NotFound(
                 f"manifest for {reference.familiar} not found: manifest unknown: manifest unknown"
             )
-        if image is None:
-            raise NotFound(
-                f"pull access denied for {reference.repository}, repository does not exist or may "
-                "require 'docker login': denied: requested access to the resource is denied"
-            )
-        return image
+        raise NotFound(
+            f"pull access denied for {reference.repository}, repository does not exist or may "
+            "require 'docker login': denied: requested access to the resource is denied"
+        )
 
-    @staticmethod
-    def _progress(
-        reference: Reference, image: Image, *, fresh: bool, known: bool
-    ) -> Iterator[dict[str, Any]]:
-        path = reference.path if reference.domain == "docker.io" else reference.repository
-        yield {"status": f"Pulling from {path}", "id": reference.tag}
-        layer, size = image.layer[7:19], image.size
-        if not known:
-            done = {"current": size, "total": size}
-            yield {"status": "Pulling fs layer", "progressDetail": {}, "id": layer}
-            yield {"status": "Downloading", "progressDetail": done, "id": layer}
-            yield {"status": "Download complete", "progressDetail": {}, "id": layer}
-            yield {"status": "Extracting", "progressDetail": done, "id": layer}
-            yield {"status": "Pull complete", "progressDetail": {}, "id": layer}
-        yield {"status": f"Digest: {image.digest}"}
-        what = "Downloaded newer image" if fresh else "Image is up to date"
-        yield {"status": f"Status: {what} for {reference.familiar}"}
+    def push(self, reference: Reference) -> Report:
+        """Put an image that is present into the registry.  Raises NotFound."""
+        if reference not in self._names:
+            raise NotFound(f"An image does not exist locally with the tag: {reference.repository}")
+        image = self._images[self._names[reference]]
+        self._store.save(image)
+        self._pushed[reference] = image
+        self._names[reference._replace(tag="", digest=image.digest)] = image.id
+        self._save()
+        return _pushing(reference, image)
 
-    def remove(
-        self, name: str, users: Iterable[tuple[str, str, bool]], *, force: bool
-    ) -> list[dict[str, str]]:
-        """Untag, and delete with the last tag.
+    # Removal
 
-        `users` are the containers: (id, id of the image, running).  Raises NotFound, Conflict.
-        """
+    def remove(self, name: str, users: Users, *, force: bool) -> list[dict[str, str]]:
+        """Untag, and delete with the last name, as dockerd does.  Raises NotFound, Conflict."""
         image = self.find(name)
-        tags = [r for r, i in self._present.items() if i is image]
-        doomed = tags if self._by_id(name) else [parse(name)]
-        if len(doomed) > 1 and not force:
-            raise Conflict(
-                f"conflict: unable to delete {image.id[7:19]} (must be forced) - "
-                "image is referenced in multiple repositories"
-            )
-        if len(doomed) == len(tags):
-            self._check_unused(image, name, users, force=force)
-        answer = [{"Untagged": reference.familiar} for reference in doomed]
-        for reference in doomed:
-            del self._present[reference]
-        if len(doomed) == len(tags):
-            answer += [{"Deleted": image.id}, {"Deleted": image.layer}]
-        return answer
+        by_id = self.by_id(name) is image
+        plan = image_removal.plan(
+            image,
+            None if by_id else parse(name),
+            name,
+            self.references(image),
+            users,
+            force=force,
+        )
+        for reference in plan.untagged:
+            self._names.pop(reference, None)
+        if plan.deleted:
+            self._delete(image)
+        self._save()
+        return plan.answer(image)
 
-    @staticmethod
-    def _check_unused(
-        image: Image, name: str, users: Iterable[tuple[str, str, bool]], *, force: bool
-    ) -> None:
-        for container, used, running in users:
-            if used == image.id and running:
-                raise Conflict(
-                    f"conflict: unable to remove repository reference {json.dumps(name)} "
-                    f"(cannot be forced) - container {container[:12]} is using its referenced "
-                    f"image {image.id[7:19]}"
-                )
-            if used == image.id and not force:
-                raise Conflict(
-                    f"conflict: unable to remove repository reference {json.dumps(name)} "
-                    f"(must force) - container {container[:12]} is using its referenced "
-                    f"image {image.id[7:19]}"
-                )
+    def _delete(self, image: Image) -> None:
+        del self._images[image.id]
+        if image.id not in {one.id for one in self._pushed.values()}:
+            self._store.delete(image.id)
+            self.sweep()
+
+    def prune(self, filters: Filters, users: Users, until: float) -> dict[str, Any]:
+        """The answer of `POST /images/prune`: what no name, or no container, refers to."""
+        every = filters.get("dangling") and not any(map(_true, filters.get("dangling")))
+        used = {user.image_id for user in users}
+        removed, freed = [], 0
+        for image in self.present():
+            references = self.references(image)
+            skipped = image.id in used or (references and not every) or image.created > until
+            if skipped or not filters.allows_labels(image.config["Labels"]):
+                continue
+            for reference in references:
+                del self._names[reference]
+                removed.append({"Untagged": reference.familiar})
+            self._delete(image)
+            removed.append({"Deleted": image.id})
+            freed += image.size
+        self._save()
+        return {"ImagesDeleted": removed or None, "SpaceReclaimed": freed}
+
+    # Views
 
     def list(self, filters: Filters) -> list[dict[str, Any]]:
-        """The answer of `GET /images/json`."""
+        """The answer of `GET /images/json`.  Raises NotFound."""
+        after = max((self.find(name).created for name in filters.get("since")), default=None)
+        before = min((self.find(name).created for name in filters.get("before")), default=None)
         return [
             self._summary(image)
             for image in self.present()
             if filters.allows("reference", lambda want, i=image: self._matches(i, want))
+            and filters.allows(
+                "dangling", lambda want, i=image: _true(want) is not bool(self.references(i))
+            )
             and filters.allows_labels(image.config["Labels"])
+            and (after is None or image.created > after)
+            and (before is None or image.created < before)
         ]
 
     def _matches(self, image: Image, pattern: str) -> bool:
         return any(
-            fnmatch.fnmatchcase(name, pattern)
-            or fnmatch.fnmatchcase(name.rpartition(":")[0], pattern)
+            path_match(pattern, name) or path_match(pattern, name.rpartition(":")[0])
             for name in self.names(image)
         )
 
     def _digests(self, image: Image) -> list[str]:
-        repositories = dict.fromkeys(r.repository for r, i in self._present.items() if i is image)
-        return [f"{repository}@{image.digest}" for repository in repositories]
+        return [one.familiar for one in self.references(image) if one.digest]
 
     def _summary(self, image: Image) -> dict[str, Any]:
         return {
             "Containers": -1,
-            "Created": int(CREATED),
+            "Created": int(image.created),
             "Id": image.id,
             "Labels": image.config["Labels"],
             "ParentId": "",
@@ -262,20 +253,59 @@ class Images:
         except NotFound as error:
             raise NotFound(f"no such image: {name}: {error}") from None
         return {
-            "Id": image.id,
+            **image.describe(),
             "RepoTags": self.names(image),
             "RepoDigests": self._digests(image),
-            "Parent": "",
-            "Comment": "",
-            "Created": rfc3339_nano(CREATED),
-            "DockerVersion": "",
-            "Author": "",
-            "Config": {"User": "", "Tty": False, "OpenStdin": False, **image.config},
-            "Architecture": architecture(),
-            "Os": "linux",
-            "Size": image.size,
-            "VirtualSize": image.size,
-            "GraphDriver": {"Data": None, "Name": "copy"},
-            "RootFS": {"Type": "layers", "Layers": [image.layer]},
             "Metadata": {"LastTagTime": rfc3339_nano(0)},
         }
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """The answer of `GET /images/{name}/history`, the last step first.  Raises NotFound."""
+        image = self.find(name)
+        steps = [
+            {
+                "Id": "<missing>",
+                "Created": int(step["created"]),
+                "CreatedBy": step["created_by"],
+                "Tags": None,
+                "Size": step["size"],
+                "Comment": "",
+            }
+            for step in reversed(image.history)
+        ]
+        if steps:
+            steps[0] |= {"Id": image.id, "Tags": self.names(image) or None}
+        return steps
+
+
+def _true(text: str) -> bool:
+    return text.lower() in ("1", "true", "t")
+
+
+def _pulling(reference: Reference, image: Image, *, fresh: bool, known: bool) -> Report:
+    path = reference.path if reference.domain == "docker.io" else reference.repository
+    yield {"status": f"Pulling from {path}", "id": reference.tag or reference.digest}
+    layer, size = image.layer[7:19], image.size
+    if not known:
+        done = {"current": size, "total": size}
+        yield {"status": "Pulling fs layer", "progressDetail": {}, "id": layer}
+        yield {"status": "Downloading", "progressDetail": done, "id": layer}
+        yield {"status": "Download complete", "progressDetail": {}, "id": layer}
+        yield {"status": "Extracting", "progressDetail": done, "id": layer}
+        yield {"status": "Pull complete", "progressDetail": {}, "id": layer}
+    yield {"status": f"Digest: {image.digest}"}
+    what = "Downloaded newer image" if fresh else "Image is up to date"
+    yield {"status": f"Status: {what} for {reference.familiar}"}
+
+
+def _pushing(reference: Reference, image: Image) -> Report:
+    where = f"{reference.domain}/{reference.path}"
+    layer, size = image.layer[7:19], image.size
+    yield {"status": f"The push refers to repository [{where}]"}
+    yield {"status": "Preparing", "progressDetail": {}, "id": layer}
+    yield {"status": "Pushed", "progressDetail": {"current": size, "total": size}, "id": layer}
+    yield {"status": f"{reference.tag}: digest: {image.digest} size: {size}"}
+    yield {
+        "progressDetail": {},
+        "aux": {"Tag": reference.tag, "Digest": image.digest, "Size": size},
+    }

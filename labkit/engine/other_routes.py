@@ -1,16 +1,14 @@
-"""Handlers of everything but containers: system, images, networks, events."""
+"""Handlers of everything but containers and images: system, networks, events."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from labkit.engine.errors import BadParameter
 from labkit.engine.filters import Filters
-from labkit.engine.images import architecture
-from labkit.engine.references import parse as parse_reference
+from labkit.engine.image import architecture
 from labkit.engine.runtime import Runtime
 from labkit.engine.server import (
     API_VERSION,
@@ -20,7 +18,6 @@ from labkit.engine.server import (
     Route,
     answer,
     body_of,
-    flag,
     stream_json,
 )
 from labkit.engine.timestamps import parse as parse_time
@@ -32,12 +29,15 @@ EVENT_FILTERS = frozenset({
     "scope", "secret", "service", "type", "volume",
 })
 # fmt: on
-IMAGE_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
 NETWORK_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 
 
 async def ping(_: web.Request) -> web.StreamResponse:
-    return web.Response(text="OK", headers={"Cache-Control": "no-cache, no-store, must-revalidate"})
+    headers = {
+        "Builder-Version": "1",  # the classic builder; the docker SDK and older CLIs go by it
+        "Cache-Control": "no-cache, no-store, must-revalidate",
+    }
+    return web.Response(text="OK", headers=headers)
 
 
 async def version(_: web.Request) -> web.StreamResponse:
@@ -123,47 +123,6 @@ async def events(request: web.Request) -> web.StreamResponse:
     return await stream_json(request, runtime.events.stream(filters, since, until))
 
 
-async def image_list(request: web.Request) -> web.StreamResponse:
-    filters = Filters.parse(request.query.get("filters", ""), IMAGE_FILTERS)
-    return answer(request.app[RUNTIME].images.list(filters))
-
-
-async def image_inspect(request: web.Request) -> web.StreamResponse:
-    return answer(request.app[RUNTIME].images.inspect(request.match_info["name"]))
-
-
-async def image_pull(request: web.Request) -> web.StreamResponse:
-    runtime = request.app[RUNTIME]
-    name = request.query.get("fromImage", "")
-    if not name:
-        raise BadParameter(
-            "An import of an image was asked for. The embedded engine's images come with the lab. "
-            "Pull one of them: docker pull todolist."
-        )
-    reference = parse_reference(name, request.query.get("tag", ""))
-    progress = runtime.images.pull(reference)
-    attributes = {"name": reference.repository}
-    runtime.events.publish("image", "pull", reference.familiar, attributes)
-
-    async def items() -> AsyncIterator[dict]:
-        for item in progress:
-            yield item
-
-    return await stream_json(request, items())
-
-
-async def image_remove(request: web.Request) -> web.StreamResponse:
-    runtime = request.app[RUNTIME]
-    users = [(c.id, c.image_id, c.state.running) for c in runtime.containers.values()]
-    name = request.match_info["name"]
-    removed = runtime.images.remove(name, users, force=flag(request, "force"))
-    for item in removed:
-        for word, what in item.items():
-            action = {"Untagged": "untag", "Deleted": "delete"}[word]
-            runtime.events.publish("image", action, what, {"name": what})
-    return answer(removed)
-
-
 def _names(runtime: Runtime) -> dict[str, str]:
     return {container.id: container.name for container in runtime.containers.values()}
 
@@ -205,10 +164,6 @@ ROUTES: list[Route] = [
     ("GET", "/version", version),
     ("GET", "/info", info),
     ("GET", "/events", events),
-    ("GET", "/images/json", image_list),
-    ("POST", "/images/create", image_pull),
-    ("GET", "/images/{name:.+}/json", image_inspect),
-    ("DELETE", "/images/{name:.+}", image_remove),
     ("GET", "/networks", network_list),
     ("POST", "/networks/create", network_create),
     ("GET", "/networks/{id}", network_inspect),

@@ -21,12 +21,17 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Reference(NamedTuple):
-    """A name in full: `docker.io`, `library/todolist`, `v1`, and a digest or ""."""
+    """A name in full: `docker.io`, `library/todolist`, and a tag (`v1`) or else a digest."""
 
     domain: str
     path: str
     tag: str
     digest: str = ""
+
+    def __str__(self) -> str:
+        """The name in full, which `parse` reads."""
+        end = f"@{self.digest}" if self.digest else f":{self.tag}"
+        return f"{self.domain}/{self.path}{end}"
 
     @property
     def repository(self) -> str:
@@ -60,4 +65,4 @@ def parse(name: str, tag: str = "") -> Reference:
         raise BadParameter("invalid reference format")
     if head in ("index.docker.io", DOMAIN):
         head, path = DOMAIN, path if "/" in path else LIBRARY + path
-    return Reference(head, path, tag, digest)
+    return Reference(head, path, "" if digest else tag, digest)

@@ -70,7 +70,7 @@ class Runtime:
         self.directory = directory
         self.clock = clock
         self.host = host
-        self.images = Images()
+        self.images = Images(directory / "images")
         self.networks = networks
         self.events = Events(clock)
         self.containers: dict[str, Container] = {}
@@ -83,7 +83,8 @@ class Runtime:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start_up(self) -> None:
-        """Begin with no containers, whatever an earlier engine left."""
+        """Begin with no containers, whatever an earlier engine left; its images are kept."""
+        self.images.load()
         self.processes.start()
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True, mode=0o700)
@@ -152,7 +153,7 @@ class Runtime:
         image = self.images.find(body.get("Image") or "")
         container = creation.build(name, body, image, self._directory, self.clock.now())
         self._pin_network(container)
-        creation.lay_out(container, image)
+        creation.lay_out(container, image, self.images.blobs)
         self.containers[container.id] = container
         self.events.publish("container", "create", container.id, container.attributes())
         return container

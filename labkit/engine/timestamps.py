@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
+_DURATION = re.compile(r"(\d+(\.\d+)?[hms])+")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 ZERO = "0001-01-01T00:00:00Z"  # Go's zero time: "never"
 
 
@@ -16,10 +19,16 @@ def rfc3339_nano(seconds: float) -> str:
     return f"{day}.{nanos % 10**9:09d}Z"
 
 
-def parse(text: str) -> float:
-    """A `since` or `until` of the API → Unix seconds; "" → 0.  ValueError on anything else."""
+def parse(text: str, now: float | None = None) -> float:
+    """A `since` or `until` of the API → Unix seconds; "" → 0.  ValueError on anything else.
+
+    With `now` also a duration (`1h30m`): so long before it.
+    """
     if not text:
         return 0.0
+    if now is not None and _DURATION.fullmatch(text):
+        parts = re.findall(r"([\d.]+)([hms])", text)
+        return now - sum(float(count) * _UNITS[unit] for count, unit in parts)
     try:
         return float(text)
     except ValueError:

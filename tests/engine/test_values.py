@@ -1,4 +1,4 @@
-"""The engine's pure parts, by tables: names, Dockerfiles, environments, times, logs, networks."""
+"""The engine's pure parts, by tables: names, environments, times, logs, networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from labkit.engine import (
     accounting,
-    dockerfile,
     environment,
     ports,
     references,
@@ -23,9 +22,8 @@ from labkit.engine import (
 from labkit.engine.accounting import Stat, Usage
 from labkit.engine.containers import State
 from labkit.engine.environment import Place
-from labkit.engine.errors import BadParameter, EngineError, Forbidden, NotFound
+from labkit.engine.errors import BadParameter, EngineError, Forbidden
 from labkit.engine.filters import Filters
-from labkit.engine.images import CATALOGUE, Images
 from labkit.engine.logs import STDERR, STDOUT, Chunk, Record, frame, frames, lines, tail
 from labkit.engine.networks import Networks
 from labkit.engine.stats import Sample
@@ -62,68 +60,6 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
 def test_capital_letters_are_refused_with_the_reason() -> None:
     with pytest.raises(BadParameter, match="repository name must be lowercase"):
         references.parse("Todolist")
-
-
-# Images
-
-
-def test_ids_depend_on_the_content_alone() -> None:
-    first, second = Images(), Images()
-    for images in (first, second):
-        list(images.pull(references.parse("todolist")))
-    assert first.find("todolist").id == second.find("todolist").id
-    assert first.find("todolist").id != first.find("pause:3.10").id
-
-
-def test_every_image_of_the_catalogue_can_be_pulled_and_has_a_command() -> None:
-    images = Images()
-    for _, names, present in CATALOGUE:
-        for name in names:
-            if not present:
-                with pytest.raises(NotFound, match="No such image"):
-                    images.find(name)
-            list(images.pull(references.parse(name)))
-            assert images.find(name).config["Cmd"]
-
-
-def test_a_pulled_image_is_found_by_its_digest() -> None:
-    images = Images()
-    list(images.pull(references.parse("todolist")))
-    (digest,) = images.inspect("todolist")["RepoDigests"]
-    assert images.find(digest) is images.find("todolist")
-
-
-def test_two_tags_of_one_image_are_removed_one_after_the_other() -> None:
-    images = Images()
-    for name in ("todolist:v1", "todolist"):
-        list(images.pull(references.parse(name)))
-    assert images.remove("todolist:v1", [], force=False) == [{"Untagged": "todolist:v1"}]
-    removed = images.remove("todolist", [], force=False)
-    assert removed[0] == {"Untagged": "todolist:latest"}
-    assert "Deleted" in removed[1]
-    with pytest.raises(NotFound):
-        images.find("todolist")
-
-
-def test_a_dockerfile_is_read_as_docker_build_would() -> None:
-    config, copies = dockerfile.parse(
-        "# a note\nFROM python\nWORKDIR /app\nWORKDIR sub\nCOPY a b ./\nCOPY c /bin/\n"
-        'ENV A=1 B="x y"\nEXPOSE 80 81\nLABEL k=v\nENTRYPOINT ["e"]\nCMD ["c", "d"]\n'
-    )
-    assert config == {
-        "Env": ["A=1", "B=x y"],
-        "Cmd": ["c", "d"],
-        "Entrypoint": ["e"],
-        "WorkingDir": "/app/sub",
-        "ExposedPorts": {"80/tcp": {}, "81/tcp": {}},
-        "Labels": {"k": "v"},
-    }
-    assert copies == [("a", "/app/sub/./"), ("b", "/app/sub/./"), ("c", "/bin/")]
-
-
-def test_a_dockerfile_that_runs_something_is_refused() -> None:
-    with pytest.raises(ValueError, match="RUN pip install"):
-        dockerfile.parse("FROM python\nRUN pip install x")
 
 
 # The environment

@@ -1,0 +1,78 @@
+"""`docker build` and its kin of the CLI, in each version that is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labkit.engine.catalogue import APPS
+from tests.engine.conftest import Lab
+from tests.engine.test_docker_cli import FOUND
+
+
+@pytest.fixture(params=FOUND)
+def docker(request: pytest.FixtureRequest, embedded: Lab, tmp_path: Path) -> Callable:
+    """Runs one CLI in a directory with a copy of the todolist."""
+    app = tmp_path / "app"
+    shutil.copytree(APPS / "todolist", app, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(*words: str, buildkit: str = "0") -> subprocess.CompletedProcess[str]:
+        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_HOST": embedded.url}
+        return subprocess.run(
+            [request.param, *words],
+            env=environ | ({"DOCKER_BUILDKIT": buildkit} if buildkit else {}),
+            text=True,
+            capture_output=True,
+            timeout=30,
+            check=False,
+            cwd=app,
+        )
+
+    run.app = app
+    return run
+
+
+@pytest.mark.parametrize("buildkit", ["0", ""], ids=["classic", "by-default"])
+def test_an_edited_application_is_built_run_and_removed(docker, buildkit: str) -> None:
+    page = docker.app / "index.html"
+    page.write_text(page.read_text().replace("<h1>To do</h1>", "<h1>Still to do</h1>"))
+    (docker.app / ".dockerignore").write_text("secret*\n")
+    (docker.app / "secret.txt").write_text("not for the image")
+    built = docker("build", "-t", "todolist:v2", ".", buildkit=buildkit)
+    assert built.returncode == 0, built.stderr
+    assert "Step 1/6 : FROM python:3-slim" in built.stdout
+    assert "Successfully tagged todolist:v2" in built.stdout
+    shown = docker("run", "--rm", "todolist:v2", "sh", "-c", "ls; grep -c Still index.html").stdout
+    assert shown.splitlines() == ["Dockerfile", "index.html", "todolist.py", "1"][1:]
+    assert "Untagged: todolist:v2" in docker("rmi", "todolist:v2").stdout
+
+
+def test_build_quietly_prints_the_id_alone(docker) -> None:
+    said = docker("build", "-q", "-t", "quiet", ".").stdout
+    assert said == docker("image", "inspect", "-f", "{{.Id}}", "quiet").stdout
+    assert docker("rmi", "quiet").returncode == 0
+
+
+def test_a_failing_build_says_the_line_and_ends_with_an_error(docker) -> None:
+    (docker.app / "Dockerfile").write_text("FROM busybox\nRUN apk add curl\n")
+    failed = docker("build", ".")
+    assert failed.returncode == 1
+    assert "Dockerfile line 2: RUN is not supported" in failed.stderr
+
+
+def test_tag_history_inspect_and_prune(docker) -> None:
+    docker("build", "-t", "one", "--label", "mine=yes", ".")
+    assert docker("tag", "one", "two:2").returncode == 0
+    shown = docker("images", "--filter", "label=mine", "--format", "{{.Repository}}:{{.Tag}}")
+    assert set(shown.stdout.split()) == {"one:latest", "two:2"}
+    assert "EXPOSE 3001" in docker("history", "--no-trunc", "one").stdout
+    assert docker("inspect", "-f", "{{.Config.WorkingDir}}", "two:2").stdout == "/app\n"
+    docker("rmi", "one")
+    left = docker("image", "prune", "--force", "--all", "--filter", "label=mine")
+    assert "untagged: two:2" in left.stdout
+    assert "Total reclaimed space: " in left.stdout
