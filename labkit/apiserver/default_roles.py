@@ -254,6 +254,12 @@ CLUSTER_ROLES_BY_DEFAULT: tuple[dict, ...] = (
         "system:service-account-issuer-discovery",
         _urls("/.well-known/openid-configuration /openid/v1/jwks"),
     ),
+    _role(
+        "system:volume-scheduler",
+        _rule("get list patch update watch", "core", "persistentvolumes"),
+        _rule(_READ, "storage.k8s.io", "storageclasses"),
+        _rule("get list patch update watch", "core", "persistentvolumeclaims"),
+    ),
     *(
         _role(f"{_CONTROLLER}{name}", *(_rule(*words) for words in rules))
         for name, rules in controller_roles.RULES.items()
@@ -278,6 +284,7 @@ CLUSTER_ROLE_BINDINGS_BY_DEFAULT: tuple[dict, ...] = (
         "system:service-account-issuer-discovery",
         *_groups("system:serviceaccounts"),
     ),
+    _binding("system:volume-scheduler", _user("system:kube-scheduler")),
     *(
         _binding(f"{_CONTROLLER}{name}", _account(name), _user("system:kube-controller-manager"))
         for name in controller_roles.RULES
