@@ -1,6 +1,6 @@
 """The lab's images on a real Docker daemon, built there from `labkit/apps`.
 
-The Dockerfiles begin with `FROM python:3.13-slim`.  Where that image is neither on the daemon nor
+The Dockerfiles begin with `FROM python:3-slim`.  Where that image is neither on the daemon nor
 to be had over the network, `base_image` takes its place: the interpreter that runs the lab, with
 its libraries and a shell.  Then everything works offline; otherwise `busybox` and `pause` are
 pulled, being the real ones.
@@ -30,7 +30,7 @@ from labkit.kubelet.runtime import BUILT
 log = logging.getLogger(__name__)
 
 APPS = Path(labkit.apps.__file__).parent
-PYTHON = "python:3.13-slim"
+PYTHON = "python:3-slim"
 OWN_BASE = "labkit/base:latest"
 GUARD = "labkit/guard:latest"
 
@@ -132,7 +132,8 @@ async def _build(docker: Docker, image: Wanted, base: str, names: list[str]) -> 
             raise ClusterError(
                 f"The image {names[0]} could not be built: {line['error'].strip()}.",
                 "The Docker daemon could not carry out its Dockerfile.",
-                f"Try it by hand: docker build -f {APPS / image.app}/Dockerfile {APPS}",
+                "Try it by hand: "
+                f"docker build -f {APPS / image.app}/Dockerfile {_context_of(image.app)}",
             )
     await _tag(docker, names[0], names[1:])
 
@@ -151,7 +152,7 @@ async def _import(docker: Docker, source: str) -> None:
 
 
 def context(app: str, base: str) -> io.BytesIO:
-    """`labkit/apps` as far as the Dockerfile of `app` copies from it, as a compressed tar."""
+    """What the Dockerfile of `app` copies, as a compressed tar."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, mode, data in _members(app, base):
@@ -181,13 +182,19 @@ def _members(app: str, base: str) -> Iterator[tuple[str, int, bytes]]:
     """(name, mode, content) of every file that the build needs."""
     dockerfile = (APPS / app / "Dockerfile").read_text()
     yield "Dockerfile", 0o644, dockerfile.replace(f"FROM {PYTHON}", f"FROM {base}").encode()
+    root = _context_of(app)
     for source in sorted(_copied(dockerfile)):
-        origin = APPS / source
+        origin = root / source
         for path in sorted(origin.rglob("*")) if origin.is_dir() else [origin]:
             if path.is_file() and "__pycache__" not in path.parts:
                 # An installer may have lost the bit by which a program is one.
                 mode = 0o755 if path.parent.name == "bin" else 0o644
-                yield path.relative_to(APPS).as_posix(), mode, path.read_bytes()
+                yield path.relative_to(root).as_posix(), mode, path.read_bytes()
+
+
+def _context_of(app: str) -> Path:
+    """What `docker build` is given: the directory of the learner's own app, else all of them."""
+    return APPS / app if app == "todolist" else APPS
 
 
 def _copied(dockerfile: str) -> set[str]:
