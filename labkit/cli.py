@@ -1,4 +1,4 @@
-"""`labkit`: up, down, status, env, load.
+"""`labkit`: up, down, status, env, parts, load.
 
 Commands print what they did; errors go to stderr in up to three sentences, with exit code 1 (2 for
 a command that cannot be understood).  Modules are imported by the command that needs them, so that
@@ -13,7 +13,7 @@ import sys
 import time
 
 from labkit.clusters import manage, paths, settings
-from labkit.errors import LabkitError
+from labkit.errors import LabkitError, UsageError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _name(env)
     env.set_defaults(func=_env)
+    _add_parts(commands)
     _add_load(commands)
     return parser
 
@@ -87,6 +88,19 @@ def _add_down(commands) -> None:
     _name(down)
     down.add_argument("--delete", action="store_true", help="remove its objects and files too")
     down.set_defaults(func=_down)
+
+
+def _add_parts(commands) -> None:
+    parts = commands.add_parser(
+        "parts",
+        help="list, start, stop and kill the parts of a cluster",
+        description="The parts of a cluster that was started with --parts separate. A part that "
+        "was killed is started again; one that was stopped is not.",
+    )
+    _name(parts)
+    parts.add_argument("do", nargs="?", choices=("list", "start", "stop", "kill"), default="list")
+    parts.add_argument("part", nargs="*", help="such as kube-scheduler or kubelet/lab-worker2")
+    parts.set_defaults(func=_parts)
 
 
 def _add_load(commands) -> None:
@@ -144,6 +158,23 @@ def _env(options: argparse.Namespace) -> int:
         raise manage.no_such_cluster(options.name)
     for key, value in found.environment().items():
         print(f"export {key}={shlex.quote(value)}")
+    return 0
+
+
+def _parts(options: argparse.Namespace) -> int:
+    from labkit.clusters.parts import Parts
+
+    parts = Parts(options.name)
+    if options.do != "list" and not options.part:
+        raise UsageError(
+            f"labkit parts {options.do} needs the name of a part.",
+            f"There are {', '.join(parts)}.",
+            f"Try: labkit parts {options.do} kube-scheduler",
+        )
+    for part in [parts[name] for name in options.part]:
+        if options.do != "list":
+            getattr(part, options.do)()
+    print(parts)
     return 0
 
 

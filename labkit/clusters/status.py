@@ -7,7 +7,8 @@ import asyncio
 import psutil
 
 from labkit.client import ApiError, Client, kubeconfig
-from labkit.clusters import manage, paths
+from labkit.clusters import manage, paths, settings
+from labkit.clusters.parts import Parts
 from labkit.kube import conditions
 from labkit.kube.resources import NODES, PODS
 
@@ -36,6 +37,9 @@ def _one(name: str) -> str:
         f"  containers  {found.docker_host}",
         f"  daemon      pid {found.pid}, {memory:.0f} MiB, {len(children)} processes under it",
     ]
+    if found.parts == settings.SEPARATE:
+        rows = str(Parts(name)).replace("\n", "\n              ")
+        lines.append(f"  parts       {rows}")
     try:
         lines += asyncio.run(_nodes_and_pods(found))
     except (ApiError, OSError) as error:
