@@ -3,8 +3,8 @@
 Mechanism: one scan of /proc (10 µs a process) gives every process's parent, session, times and
 memory.  The spawner's children, with all that descends from them, are the containers' processes:
 a child that is a main process brings its container; one that was handed over to the spawner counts
-where its session or its environment's `CONTAINER_ROOT` says, as in spawner.py.  A scan is kept for
-`KEEP` seconds and answers for all containers.
+where its session or its environment's `CONTAINER_ROOT` says, as in spawner/serve.py.  A scan is
+kept for `KEEP` seconds and answers for all containers.
 
 CPU time of a container is the sum over its processes of their own time and of the children that
 they have waited for: a shell that runs a short `wget` again and again accounts for all of them.
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labkit.clock import Clock
-from labkit.engine.spawner import root_of
+from labkit.engine.spawner.procfs import root_of
 
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -43,6 +43,14 @@ def not_running(container_id: str) -> Conflict:
     return Conflict(f"Container {container_id} is not running")
 
 
+def is_restarting(container_id: str) -> Conflict:
+    return Conflict(f"Container {container_id} is restarting, wait until the container is running")
+
+
+def is_paused(container_id: str) -> Conflict:
+    return Conflict(f"Container {container_id} is paused, unpause the container before exec")
+
+
 def name_in_use(name: str, container_id: str) -> Conflict:
     return Conflict(
         f'Conflict. The container name "/{name}" is already in use by container "{container_id}". '

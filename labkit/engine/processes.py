@@ -1,6 +1,6 @@
 """Processes of containers: the engine's end of the spawner.
 
-Mechanism: `Processes` owns one spawner (see spawner.py) and a datagram socket to it.  To run a
+Mechanism: `Processes` owns one spawner (see spawner/) and a datagram socket to it.  To run a
 process it makes pipes, or a terminal (`tty`), sends the process's ends with the request, and hands
 what it reads from its own ends to the caller's sink (see pipes.py).  If the spawner dies, all its
 processes count as killed, what is left of them is killed, and the next run starts a new spawner.
@@ -21,17 +21,19 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from labkit.clock import Clock
 from labkit.engine import accounting
 from labkit.engine.logs import STDERR, STDOUT
 from labkit.engine.pipes import Inlet, Outlet, Sink
+from labkit.engine.resources import Limits
 
 log = logging.getLogger(__name__)
 
-SCRIPT = Path(__file__).with_name("spawner.py")
+SCRIPT = Path(__file__).with_name("spawner") / "__main__.py"
 # The interpreter below any virtual environment: it needs no site-packages and starts faster.
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 BUSY_PAUSE = 0.01  # seconds until a spawner that is behind is asked again
@@ -91,16 +93,21 @@ class Process:
 
 
 class Processes:
-    """Starts, signals and reaps the processes of all containers of one engine."""
+    """Starts, signals and reaps the processes of all containers of one engine.
 
-    def __init__(self, clock: Clock, root: Path) -> None:
+    `out_of_memory` is told the group that is killed for using more than its limit.
+    """
+
+    def __init__(self, clock: Clock, root: Path, out_of_memory: Callable[[str], None]) -> None:
         self._clock = clock
         self._root = root  # every process here has a CONTAINER_ROOT below it
+        self._out_of_memory = out_of_memory
         self._spawner: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._number = 0
         self._starting: dict[int, tuple[Process, asyncio.Future[None]]] = {}
         self._running: dict[int, Process] = {}
+        self._asked: dict[int, asyncio.Future[Any]] = {}
 
     @property
     def spawner_pid(self) -> int:
@@ -138,11 +145,13 @@ class Processes:
         *,
         stdin: bool = False,
         tty: bool = False,
+        limits: Limits | None = None,
     ) -> Process:
         """Start `argv[0]` (a path) with `argv[1:]` as its arguments, its own name included.
 
         `group` is the CONTAINER_ROOT of the container; what is written goes to `sink`; `stdin`
-        gives it a standard input, `tty` a terminal.  Raises SpawnError if it cannot be started.
+        gives it a standard input, `tty` a terminal.  A main process brings the `limits` of its
+        container.  Raises SpawnError if it cannot be started.
         """
         if self._spawner is None:
             self.start()
@@ -153,7 +162,8 @@ class Processes:
         started = asyncio.get_running_loop().create_future()
         self._starting[number] = process, started
         try:
-            await self._send(("run", number, group, list(argv), dict(env), cwd), ends)
+            own = tuple(limits) if limits is not None else None
+            await self._send(("run", number, group, list(argv), dict(env), cwd, own), ends)
         except OSError as error:
             del self._starting[number]
             process.finish(KILLED)
@@ -171,6 +181,33 @@ class Processes:
                 await self._send(("kill", process.pid, int(number)))
             except SpawnError:
                 pass  # the spawner has died, and the process with it
+
+    async def limit(self, group: str, limits: Limits) -> None:
+        """New limits for a container that runs."""
+        await self._send(("limit", group, tuple(limits)))
+
+    async def pause(self, group: str) -> None:
+        """Return when all processes of a container stand still."""
+        await self._ask("pause", group)
+
+    async def unpause(self, group: str) -> None:
+        """Let a container that was paused go on."""
+        await self._ask("unpause", group)
+
+    async def throttling(self, group: str) -> tuple[int, int, int]:
+        """(periods, throttled periods, nanoseconds throttled) of a container with a CPU limit."""
+        return await self._ask("figures", group)
+
+    async def _ask(self, kind: str, group: str) -> Any:
+        """Raises SpawnError if there is no spawner, or no more."""
+        self._number += 1
+        number = self._number
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send((kind, number, group))
+            return await self._asked[number]
+        finally:
+            del self._asked[number]
 
     async def _send(self, request: tuple, descriptors: Sequence[int] = ()) -> None:
         data = marshal.dumps(request)
@@ -213,6 +250,13 @@ class Processes:
         process.finish(KILLED)
         started.set_exception(SpawnError(code, os.strerror(code)))
 
+    def _on_done(self, number: int, result: Any) -> None:
+        if number in self._asked and not self._asked[number].done():
+            self._asked[number].set_result(result)
+
+    def _on_oom(self, group: str, _: None) -> None:
+        self._out_of_memory(group)
+
     def _on_exited(self, pid: int, status: int) -> None:
         self._running.pop(pid).finish(status)
 
@@ -233,5 +277,8 @@ class Processes:
             started.set_exception(SpawnError(errno.ESRCH, "the spawner has ended"))
         for process in self._running.values():
             process.finish(KILLED)
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(SpawnError(errno.ESRCH, "the spawner has ended"))
         self._starting.clear()
         self._running.clear()

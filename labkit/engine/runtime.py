@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labkit.clock import Clock
-from labkit.engine import creation, environment
+from labkit.engine import creation, environment, resources
 from labkit.engine.accounting import Accounting, Usage
 from labkit.engine.connector import Connector
 from labkit.engine.containers import Container, State
@@ -44,13 +44,13 @@ from labkit.engine.images import Images
 from labkit.engine.networks import Networks
 from labkit.engine.pipes import Sink
 from labkit.engine.processes import PYTHON, Process, Processes, SpawnError
+from labkit.engine.resources import Limits
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STOP_SECONDS = 10  # Docker's default grace
 KILL_SECONDS = 10  # how long a killed process may take to be gone
-WATCH_SECONDS = 0.25  # how often memory limits are looked at
 
 
 def parse_signal(text: str) -> signal.Signals:
@@ -75,7 +75,7 @@ class Runtime:
         self.events = Events(clock)
         self.containers: dict[str, Container] = {}
         self.execs: dict[str, Exec] = {}
-        self.processes = Processes(clock, directory)
+        self.processes = Processes(clock, directory, self._out_of_memory)
         self._accounting = Accounting(clock)
         self._directory = directory / "containers"
         self._python = directory / "bin"
@@ -92,7 +92,6 @@ class Runtime:
         link = self._python / "python3"
         link.unlink(missing_ok=True)
         link.symlink_to(PYTHON)
-        self.background(self._watch_memory())
 
     async def shut_down(self) -> None:
         """Kill every container and remove what is on disk."""
@@ -205,6 +204,7 @@ class Runtime:
                 container.record,
                 stdin=container.config["OpenStdin"],
                 tty=container.config["Tty"],
+                limits=resources.limits(container.host_config),
             )
         except LookupError as error:
             container.state.exit_code = 126 if "denied" in str(error) else 127
@@ -221,8 +221,12 @@ class Runtime:
         *,
         stdin: bool,
         tty: bool,
+        limits: Limits | None = None,
     ) -> Process:
-        """Start a process in a container.  Raises LookupError with the reason if it cannot be."""
+        """Start a process in a container; its main process brings the container's limits.
+
+        Raises LookupError with the reason if it cannot be started.
+        """
         settings = [*(["TERM=xterm"] if tty else ()), *container.config["Env"], *env]
         variables = environment.environment(settings, container.place)
         cwd = environment.directory(container.root, working)
@@ -237,6 +241,7 @@ class Runtime:
                 sink,
                 stdin=stdin,
                 tty=tty,
+                limits=limits,
             )
         except SpawnError as error:
             raise LookupError((error.strerror or "cannot start").lower()) from None
@@ -351,16 +356,12 @@ class Runtime:
         }
         return self._accounting.usage(str(container.root), self.processes.spawner_pid, groups)
 
-    async def _watch_memory(self) -> None:
-        """Kill containers that use more memory than their limit, as the kernel would."""
-        while True:
-            await self.clock.sleep(WATCH_SECONDS)
-            for container in list(self.containers.values()):
-                limit = container.host_config["Memory"]
-                if limit and container.process and self.usage(container).memory > limit:
-                    container.state.oom_killed = True
-                    self.events.publish("container", "oom", container.id, container.attributes())
-                    await self.processes.signal(container.process, signal.SIGKILL)
+    def _out_of_memory(self, group: str) -> None:
+        """The spawner kills a container that is above its memory limit."""
+        for container in self.containers.values():
+            if str(container.root) == group:
+                container.state.oom_killed = True
+                self.events.publish("container", "oom", container.id, container.attributes())
 
     def find_exec(self, exec_id: str) -> Exec:
         """Raises NotFound."""

@@ -15,7 +15,6 @@ from labkit.engine import (
     environment,
     ports,
     references,
-    spawner,
     stats,
     timestamps,
 )
@@ -26,6 +25,7 @@ from labkit.engine.errors import BadParameter, EngineError, Forbidden
 from labkit.engine.filters import Filters
 from labkit.engine.logs import STDERR, STDOUT, Chunk, Record, frame, frames, lines, tail
 from labkit.engine.networks import Networks
+from labkit.engine.spawner import procfs
 from labkit.engine.stats import Sample
 
 # Names of images
@@ -334,9 +334,9 @@ def test_processes_belong_to_containers_by_descent_and_by_session() -> None:
 
 def test_children_are_found_with_and_without_the_kernels_own_list() -> None:
     with subprocess.Popen(["sleep", "1000"]) as child:
-        assert child.pid in spawner.children_of(os.getpid())
-        assert (child.pid, os.getpid()) in spawner.parents()
-        spawner.kill_tree(child.pid)
+        assert child.pid in procfs.children_of(os.getpid())
+        assert (child.pid, os.getpid()) in procfs.parents()
+        procfs.kill_trees([child.pid])
         assert child.wait(10) == -signal.SIGKILL
 
 

@@ -1,26 +1,22 @@
-"""The spawner: the one small process that is the parent of every container's processes.
-
-Run as `python -I -S spawner.py`, with a socket to the engine as its standard input.  It is a child
-of its own for two reasons:
-
-* Lifeline.  When the engine ends, however it ends, the kernel closes its end of the socket.  The
-  spawner reads end-of-file, kills everything below it and exits.  It is the *subreaper* of its
-  descendants (prctl(2)), so that processes whose parent has died, and that have called setsid(2),
-  are handed to it and cannot get away.  Should the spawner itself be killed, each container's main
-  process dies with it (PR_SET_PDEATHSIG).
-* Speed.  To fork this process (8 MB, one thread) costs the engine nothing and takes a millisecond.
+"""The spawner's loop: requests from the engine, processes that end, limits to be looked at.
 
 Requests and reports are `marshal`led tuples in datagrams (both ends are the same interpreter; json
 would need 1 MB and 15 ms more).  Requests:
 
-    ("run", number, group, argv, env, cwd)     with descriptors: standard output, error and, if it
-                                               is to have one, input; or one terminal for all
+    ("run", number, group, argv, env, cwd, limits)
+                        with descriptors: standard output, error and, if it is to have one, input;
+                        or one terminal for all.  `limits` as below begin a new life of the group;
+                        None: one more process in it
     ("kill", pid, signal)
+    ("limit", group, limits)       (bytes of memory, CPU nanoseconds, in so many); 0: no limit
+    ("pause" | "unpause" | "figures", number, group)
 
 Reports:
 
     ("started", number, pid)      or      ("failed", number, errno)
     ("exited", pid, status)       status as a shell's $?: 128 + n if killed by signal n
+    ("oom", group, None)          comes before the group's "exited"
+    ("done", number, result)      answers what has a number; of "figures": see Limits.figures
 
 Invariants: `main` holds exactly the processes started here and not yet reaped, with their group
 (a container).  A process handed to the spawner whose group has no main process left is killed.
@@ -38,12 +34,16 @@ import os
 import select
 import signal
 import sys
+import time
+
+from . import procfs
+from .limits import Limits
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MAX_REQUEST = 256 << 10  # the kernel's default bound on one datagram is below this
-MARKER = b"CONTAINER_ROOT="
 # What Python sets to "ignore" and a program expects at its default (signal(7): kept over exec).
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
+now = time.monotonic_ns
 
 
 def load_prctl():
@@ -56,70 +56,13 @@ def load_prctl():
         return lambda *_: -1
 
 
-def children_of(pid):
-    """The ids of the direct children of `pid`, of all its threads."""
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-        found = []
-        for task in tasks:
-            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
-                found += map(int, file.read().split())
-        return found
-    except OSError:
-        return [child for child, parent in parents() if parent == pid]
-
-
-def parents():
-    """(id, parent's id) of every visible process: for kernels without /proc/*/children."""
-    pairs = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    pairs.append((int(name), int(file.read().rpartition(b")")[2].split()[1])))
-            except OSError:
-                continue
-    return pairs
-
-
-def descendants_of(pid):
-    """Children, grandchildren and so on, parents first."""
-    found = children_of(pid)
-    for child in found:
-        found += children_of(child)
-    return found
-
-
-def send_signal(pid, number):
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass
-
-
-def kill_tree(pid):
-    """Kill `pid` and what descends from it; who is forked meanwhile is met by the next sweep."""
-    for victim in [pid, *descendants_of(pid)]:
-        send_signal(victim, signal.SIGKILL)
-
-
-def root_of(pid):
-    """The CONTAINER_ROOT that `pid` was started with, or None."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            for item in file.read().split(b"\0"):
-                if item.startswith(MARKER):
-                    return os.fsdecode(item[len(MARKER) :])
-    except OSError:
-        pass
-    return None
-
-
 class Spawner:
     def __init__(self, engine):
         self.engine = engine
         self.me = os.getpid()
         self.main = {}  # pid -> group (the container's CONTAINER_ROOT)
+        self.owners = {}  # pid -> group of processes that were handed over
+        self.limits = Limits(self.main, self.kin, lambda group: self.report("oom", group, None))
         self.prctl = load_prctl()
 
     def serve(self):
@@ -133,13 +76,15 @@ class Spawner:
         poll = select.poll()
         poll.register(self.engine, select.POLLIN)
         poll.register(wake, select.POLLIN)
+        due = None
         while True:
-            for descriptor, _ in poll.poll():
+            for descriptor, _ in poll.poll(None if due is None else max(0, due - now()) / 1e6):
                 if descriptor == wake:
                     os.read(wake, 4096)
                     self.reap()
                 elif not self.receive():
                     return
+            due = self.limits.look(now())
 
     def receive(self):
         """Do one request; false at end-of-file."""
@@ -150,17 +95,24 @@ class Spawner:
         descriptors = array.array("i")
         for _, _, payload in ancillary:
             descriptors.frombytes(payload)
-        request = marshal.loads(data)
-        if request[0] == "run":
-            self.run(descriptors, *request[1:])
-        elif request[1] in self.main:
-            send_signal(*request[1:])
+        kind, *words = marshal.loads(data)
+        if kind == "run":
+            self.run(descriptors, *words)
+        elif kind == "kill":
+            if words[0] in self.main:
+                procfs.send_signal(*words)
+        elif kind == "limit":
+            group, limits = words
+            self.limits.set(group, *limits, now())
+        else:
+            number, group = words
+            self.report("done", number, getattr(self.limits, kind)(group, now()))
         return True
 
     def report(self, *message):
         self.engine.send(marshal.dumps(message))
 
-    def run(self, descriptors, number, group, argv, env, cwd):
+    def run(self, descriptors, number, group, argv, env, cwd, limits):
         """Fork and exec; tell the engine the process's id, or the errno of what failed."""
         failure, fail = os.pipe()  # closed by a successful exec: then nothing can be read
         pid = os.fork()
@@ -174,9 +126,15 @@ class Spawner:
         if error:
             os.waitpid(pid, 0)
             self.report("failed", number, int(error))
+            return
+        self.main[pid] = group
+        if limits is None:
+            self.limits.started(group, now())
         else:
-            self.main[pid] = group
-            self.report("started", number, pid)
+            self.limits.forget(group)
+            if any(limits):
+                self.limits.set(group, *limits, now())
+        self.report("started", number, pid)
 
     def become(self, fail, descriptors, argv, env, cwd):
         """In the child: turn into the container's process.  Does not return."""
@@ -204,47 +162,62 @@ class Spawner:
 
     def reap(self):
         """Report the main processes that have ended, and kill what they leave behind."""
-        ended = []
+        reaped, ended = False, []
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait3(os.WNOHANG)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
-            if pid in self.main:
-                del self.main[pid]
+            reaped = True
+            group = self.main.pop(pid, None)
+            if group is not None:
                 code = os.waitstatus_to_exitcode(status)
                 ended.append((pid, code if code >= 0 else 128 - code))
-        self.sweep()
+            group = group or self.owners.pop(pid, None)
+            self.limits.reaped(group, int((usage.ru_utime + usage.ru_stime) * 1e9))
+            if group not in self.main.values():
+                self.limits.forget(group)
+        if reaped:  # else a child was stopped or continued
+            self.sweep()
         for pid, code in ended:
             self.report("exited", pid, code)
 
     def sweep(self):
         """Kill the trees of handed-over processes whose container has no main process left."""
-        for pid in children_of(self.me):
-            if pid not in self.main and not self.has_owner(pid):
-                kill_tree(pid)
+        alive = set(self.main.values())
+        procfs.kill_trees([pid for pid, group in self.orphans() if group not in alive])
 
-    def has_owner(self, pid):
+    def kin(self, group):
+        """The processes of a group that were handed over to this process."""
+        return [pid for pid, owner in self.orphans() if owner == group]
+
+    def orphans(self):
+        """(id, group) of each process that was handed over and has not ended."""
+        found = [pid for pid in procfs.children_of(self.me) if pid not in self.main]
+        self.owners = {pid: self.owners.get(pid) or self.owner(pid) for pid in found}
+        return self.owners.items()
+
+    def owner(self, pid):
         try:
-            return os.getsid(pid) in self.main or root_of(pid) in self.main.values()
+            return self.main.get(os.getsid(pid)) or procfs.root_of(pid)
         except ProcessLookupError:
-            return True  # gone meanwhile: nobody to kill
+            return None
 
     def end(self):
         """Kill everything below this process and wait until it is gone."""
         signal.set_wakeup_fd(-1)
         while True:
-            for pid in descendants_of(self.me):
-                send_signal(pid, signal.SIGKILL)
+            procfs.kill_trees(procfs.children_of(self.me))
             try:
                 os.wait()
             except ChildProcessError:
                 return
 
 
-if __name__ == "__main__":
+def main():
+    """Serve the engine at the other end of standard input; at its end, end everything."""
     spawner = Spawner(_socket.socket(fileno=os.dup(0)))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
