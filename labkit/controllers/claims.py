@@ -56,8 +56,11 @@ async def claim(
     owner_resource: Resource,
     owner: Mapping,
     candidates: Iterable[Mapping],
+    finalizer: str = "",
 ) -> list[Mapping]:
     """Adopt and release through the API; the objects that are `owner`'s afterwards.
+
+    What is adopted gets the `finalizer`, if one is given.
 
     The owner is read from the API before the first adoption: the cache may not know yet that it
     is being deleted, and an adopted Pod would die with it.
@@ -70,7 +73,7 @@ async def claim(
         await _release(client, resource, owner, obj)
     if sorted_out.adopt and await _may_adopt(client, owner_resource, owner):
         for obj in sorted_out.adopt:
-            if adopted := await _adopt(client, resource, owner, obj):
+            if adopted := await _adopt(client, resource, owner, obj, finalizer):
                 owned.append(adopted)
     return owned
 
@@ -87,11 +90,13 @@ async def _may_adopt(client: Client, resource: Resource, owner: Mapping) -> bool
 
 
 async def _adopt(
-    client: Client, resource: Resource, owner: Mapping, obj: Mapping
+    client: Client, resource: Resource, owner: Mapping, obj: Mapping, finalizer: str
 ) -> Mapping | None:
     others = obj["metadata"].get("ownerReferences") or []
+    present = obj["metadata"].get("finalizers") or []
+    more = {"finalizers": [*present, finalizer]} if finalizer and finalizer not in present else {}
     return await _write_owners(
-        client, resource, obj, [*others, objects.controller_reference(owner)]
+        client, resource, obj, [*others, objects.controller_reference(owner)], more
     )
 
 
@@ -102,7 +107,11 @@ async def _release(client: Client, resource: Resource, owner: Mapping, obj: Mapp
 
 
 async def _write_owners(
-    client: Client, resource: Resource, obj: Mapping, owners: list[Mapping] | None
+    client: Client,
+    resource: Resource,
+    obj: Mapping,
+    owners: list[Mapping] | None,
+    more: Mapping | None = None,
 ) -> Mapping | None:
     """Replace the owners of exactly this version of `obj`; None where it is gone."""
     meta = obj["metadata"]
@@ -111,6 +120,7 @@ async def _write_owners(
             "uid": meta["uid"],
             "resourceVersion": meta.get("resourceVersion"),
             "ownerReferences": owners,
+            **(more or {}),
         }
     }
     try:

@@ -1,6 +1,6 @@
-"""What a Job needs next: a function of the Job, its Pods and the time.
+"""What a Job needs next: functions of the Job, its Pods and the time.
 
-Source: kube-controller-manager's job controller (syncJob, manageJob, past limits) and the
+Source: kube-controller-manager's job controller (syncJob, manageJob, success_policy.go) and the
 documentation "Jobs".
 """
 
@@ -8,26 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from labkit.kube import objects, times
-from labkit.kube.pods import is_active, is_ready, phase
+from labkit.controllers import job_indexes, job_pods
+from labkit.controllers.job_survey import Backoff, Survey, indexes_of
+from labkit.controllers.pod_ranking import pods_to_delete
+from labkit.kube import conditions, objects, pods, times
 
-_FIRST_DELAY, _LONGEST_DELAY = 10.0, 600.0  # seconds before a failed Pod is replaced, doubling
-
-
-@dataclass(frozen=True)
-class Census:
-    """A Job's Pods by what has become of them."""
-
-    active: Sequence[Mapping]
-    succeeded: int
-    failed: Sequence[Mapping]
-    terminating: int
-
-    @property
-    def ready(self) -> int:
-        """How many are ready."""
-        return sum(map(is_ready, self.active))
+BURST = 500  # Pods created or deleted by one reconciliation at most (MaxPodCreateDeletePerSync)
+TARGETS = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}
 
 
 @dataclass(frozen=True)
@@ -42,41 +31,69 @@ class Verdict:
 DONE = Verdict("Complete", "CompletionsReached", "Reached expected number of succeeded pods")
 TOO_OFTEN = Verdict("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
 TOO_LONG = Verdict("Failed", "DeadlineExceeded", "Job was active longer than specified deadline")
+FAILED_INDEXES = Verdict("Failed", "FailedIndexes", "Job has failed indexes")
+TOO_MANY_INDEXES = Verdict(
+    "Failed",
+    "MaxFailedIndexesExceeded",
+    "Job has exceeded the specified maximal number of failed indexes",
+)
 
 
-def census(pods: Sequence[Mapping]) -> Census:
-    """Count a Job's Pods.  One that is deleted before it has ended counts as failed."""
-    return Census(
-        active=[pod for pod in pods if is_active(pod)],
-        succeeded=sum(phase(pod) == "Succeeded" for pod in pods),
-        failed=[pod for pod in pods if phase(pod) == "Failed"],
-        terminating=sum(
-            objects.is_deleting(p) and phase(p) in ("Pending", "Running") for p in pods
-        ),
+# How it ends.
+
+
+def verdict(found: Survey) -> Verdict | None:
+    """How the Job ends, but for its completions (`is_complete`); None while it goes on."""
+    return (
+        _told(found.job)
+        or _by_failure_policy(found)
+        or _by_limits(found)
+        or _by_indexes(found)
+        or _by_success_policy(found)
     )
 
 
-def verdict(job: Mapping, found: Census, now: float) -> Verdict | None:
-    """How the Job ends, None while it goes on."""
-    spec, started = job["spec"], (job.get("status") or {}).get("startTime")
-    if _too_often(spec, found):
+def _told(job: Mapping) -> Verdict | None:
+    """The verdict that waits for the last Pods to stop."""
+    for condition, target in TARGETS.items():
+        if conditions.is_true(job, target):
+            known = conditions.get(job, target)
+            return Verdict(condition, known.get("reason", ""), known.get("message", ""))
+    return None
+
+
+def _by_failure_policy(found: Survey) -> Verdict | None:
+    if not found.spec.get("podFailurePolicy"):
+        return None
+    for pod in found.pods:
+        failed = job_pods.has_failed(found.spec, pod)
+        if failed and (message := job_pods.judge(found.spec, pod).message):
+            return Verdict("Failed", "PodFailurePolicy", message)
+    return None
+
+
+def _by_limits(found: Survey) -> Verdict | None:
+    limit = found.spec.get("backoffLimit", 6)
+    if found.failed > limit or _restarted_too_often(found, limit):
         return TOO_OFTEN
-    deadline = spec.get("activeDeadlineSeconds")
-    if deadline is not None and started and now - times.parse(started) >= deadline:
-        return TOO_LONG
-    completions = spec.get("completions")
-    if completions is None:
-        return DONE if found.succeeded and not found.active else None
-    return DONE if found.succeeded >= completions else None
+    left = deadline_in(found.job, found.now)
+    return TOO_LONG if left is not None and left <= 0 else None
 
 
-def _too_often(spec: Mapping, found: Census) -> bool:
-    limit = spec.get("backoffLimit", 6)
-    if len(found.failed) > limit:
-        return True
-    if spec["template"]["spec"].get("restartPolicy") != "OnFailure":
+def deadline_in(job: Mapping, now: float) -> float | None:
+    """Seconds until `spec.activeDeadlineSeconds` have passed; None where that does not count."""
+    seconds = job["spec"].get("activeDeadlineSeconds")
+    started = (job.get("status") or {}).get("startTime")
+    if seconds is None or not started or job["spec"].get("suspend"):
+        return None
+    return times.parse(started) + seconds - now
+
+
+def _restarted_too_often(found: Survey, limit: int) -> bool:
+    """Restarts in place count where containers are restarted in place."""
+    if found.spec["template"]["spec"].get("restartPolicy") != "OnFailure":
         return False
-    restarts = sum(_restarts(pod) for pod in found.active)
+    restarts = sum(_restarts(p) for p in found.pods if pods.phase(p) in ("Running", "Pending"))
     return restarts > 0 if limit == 0 else restarts >= limit
 
 
@@ -89,29 +106,124 @@ def _restarts(pod: Mapping) -> int:
     return sum(container.get("restartCount", 0) for container in containers)
 
 
-def wanted_active(spec: Mapping, found: Census) -> int:
-    """How many Pods should be at work now."""
+def _by_indexes(found: Survey) -> Verdict | None:
+    if not job_pods.limits_each_index(found.spec):
+        return None
+    failed, most = len(found.failed_indexes), found.spec.get("maxFailedIndexes")
+    if most is not None and failed > most:
+        return TOO_MANY_INDEXES
+    if failed and failed + len(found.completed) >= found.spec["completions"]:
+        return FAILED_INDEXES
+    return None
+
+
+def _by_success_policy(found: Survey) -> Verdict | None:
+    for number, rule in enumerate((found.spec.get("successPolicy") or {}).get("rules") or ()):
+        if _is_success(rule, found):
+            return Verdict("Complete", "SuccessPolicy", f"Matched rules at index {number}")
+    return None
+
+
+def _is_success(rule: Mapping, found: Survey) -> bool:
+    count = rule.get("succeededCount")
+    if rule.get("succeededIndexes") is None:
+        return count is not None and len(found.completed) >= count
+    wanted = job_indexes.parse(rule["succeededIndexes"], found.spec["completions"])
+    reached = len(wanted & found.completed)
+    return bool(wanted) and (reached == len(wanted) or (count is not None and reached >= count))
+
+
+def is_complete(found: Survey, active: int) -> bool:
+    """Whether enough Pods have succeeded, and none works any more."""
+    completions = found.spec.get("completions")
+    enough = found.succeeded > 0 if completions is None else found.succeeded >= completions
+    return enough and active == 0
+
+
+# What it needs.
+
+
+class Orders(NamedTuple):
+    """Pods to delete, or how many to create (and with which indexes), or seconds to wait."""
+
+    delete: list[Mapping] = []  # noqa: RUF012 - a value that is never changed
+    create: int = 0
+    indexes: Sequence[int] = ()
+    wait: float = 0.0
+
+
+def orders(found: Survey) -> Orders:
+    """What to do for a Job that goes on; deletions go before creations."""
+    spec = found.spec
     if spec.get("suspend"):
-        return 0
-    parallelism, completions = spec.get("parallelism", 1), spec.get("completions")
+        return Orders(delete=list(found.active))
+    wanted = wanted_active(found)
+    if doomed := _surplus(found, len(found.active) - wanted):
+        return Orders(delete=doomed[:BURST])
+    terminating = found.terminating if job_pods.replaces_failed_only(spec) else 0
+    missing = min(wanted - terminating - len(found.active), BURST)
+    if missing <= 0:
+        return Orders()
+    if not job_pods.limits_each_index(spec) and (wait := found.backoff.left(found.now)):
+        return Orders(wait=wait)
+    return _creations(found, missing)
+
+
+def wanted_active(found: Survey) -> int:
+    """How many Pods should be at work now."""
+    parallelism, completions = found.spec.get("parallelism", 1), found.spec.get("completions")
     if completions is None:
-        return min(len(found.active), parallelism) if found.succeeded else parallelism
-    return min(parallelism, completions - found.succeeded)
+        return len(found.active) if found.succeeded else parallelism
+    return max(0, min(parallelism, completions - found.succeeded))
 
 
-def pause(found: Census, now: float) -> float:
-    """Seconds to wait before failed Pods are replaced."""
-    if not found.failed:
+def _surplus(found: Survey, count: int) -> list[Mapping]:
+    """At least `count` Pods that are too much, all of those whose index is double or not valid."""
+    doomed, left = [], found.active
+    if found.indexed:
+        doomed = _doubles(found)
+        chosen = set(map(id, doomed))
+        left = [pod for pod in left if id(pod) not in chosen]
+    if len(doomed) < count:
+        doomed += pods_to_delete(left, (), count - len(doomed), found.now)
+    return doomed
+
+
+def _doubles(found: Survey) -> list[Mapping]:
+    by_index: dict[int | None, list[Mapping]] = {}
+    for pod in found.active:
+        by_index.setdefault(job_pods.index(found.spec, pod), []).append(pod)
+    doomed = by_index.pop(None, [])
+    for group in by_index.values():
+        doomed += pods_to_delete(group, (), len(group) - 1, found.now) if group[1:] else []
+    return doomed
+
+
+def _creations(found: Survey, count: int) -> Orders:
+    if not found.indexed:
+        return Orders(create=count)
+    indexes = _pending_indexes(found, count)
+    if not job_pods.limits_each_index(found.spec):
+        return Orders(create=len(indexes), indexes=indexes)
+    waits = {index: _index_wait(found, index) for index in indexes}
+    ready = [index for index in indexes if not waits[index]]
+    wait = 0.0 if ready else min(waits.values(), default=0.0)
+    return Orders(create=len(ready), indexes=ready, wait=wait)
+
+
+def _pending_indexes(found: Survey, count: int) -> list[int]:
+    """The lowest `count` indexes that have neither ended nor a Pod."""
+    taken = found.completed | found.failed_indexes | indexes_of(found.spec, found.active)
+    if job_pods.replaces_failed_only(found.spec):
+        going = [p for p in found.pods if objects.is_deleting(p) and not pods.is_terminal(p)]
+        taken |= indexes_of(found.spec, going)
+    free = (index for index in range(found.spec["completions"]) if index not in taken)
+    return [index for index, _ in zip(free, range(count), strict=False)]
+
+
+def _index_wait(found: Survey, index: int) -> float:
+    previous = found.delayed.get(index)
+    if previous is None:
         return 0.0
-    delay = min(_FIRST_DELAY * 2.0 ** min(len(found.failed) - 1, 32), _LONGEST_DELAY)
-    return max(0.0, max(map(_ended, found.failed)) + delay - now)
-
-
-def _ended(pod: Mapping) -> float:
-    """When a Pod's last container ended, or else when the Pod was made."""
-    ends = [
-        container["state"]["terminated"]["finishedAt"]
-        for container in (pod.get("status") or {}).get("containerStatuses") or ()
-        if ((container.get("state") or {}).get("terminated") or {}).get("finishedAt")
-    ]
-    return times.parse(max(ends, default=pod["metadata"]["creationTimestamp"]))
+    failures = job_pods.all_failures(previous) + 1
+    return Backoff(failures, job_pods.finished_at(previous)).left(found.now)

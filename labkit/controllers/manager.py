@@ -38,6 +38,7 @@ from labkit.controllers.serviceaccount import (
 from labkit.controllers.serviceaccounttoken import TokensController
 from labkit.controllers.statefulset import StatefulSetController
 from labkit.controllers.tainteviction import TaintEvictionController
+from labkit.controllers.ttlafterfinished import TTLAfterFinishedController
 from labkit.kube import resources as known
 from labkit.kube.jwt import Key
 from labkit.kube.resources import Resource
@@ -144,6 +145,7 @@ class ControllerManager:
         yield StatefulSetController(client, clock, shared)
         yield DaemonSetController(client, clock, shared)
         yield JobController(client, clock, shared)
+        yield TTLAfterFinishedController(client, clock, shared)
         yield CronJobController(client, clock, shared)
         yield EndpointSliceController(client, clock, shared, settings.max_endpoints_per_slice)
         yield EndpointsController(client, clock, shared)
