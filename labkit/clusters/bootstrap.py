@@ -21,12 +21,22 @@ from labkit.kube.resources import (
 _POLL = 0.01
 _RBAC = "rbac.authorization.k8s.io"
 _READ = ("get", "list", "watch")
-# What CoreDNS and metrics-server bring with them: name → rules (verbs, API group, resources).
+# What addons bring with them: name → rules (verbs, API group, resources).
 _ADDON_ROLES = {
     "system:coredns": (
         "coredns",
         (("list", "watch"), "", ("endpoints", "services", "pods", "namespaces")),
         (("list", "watch"), "discovery.k8s.io", ("endpointslices",)),
+    ),
+    "system:ingress-controller": (
+        "ingress-controller",
+        (_READ, "", ("secrets",)),
+        ((*_READ, "create", "patch"), "", ("services",)),
+        ((*_READ, "create", "patch"), "discovery.k8s.io", ("endpointslices",)),
+        (_READ, "networking.k8s.io", ("ingresses",)),
+        ((*_READ, "create"), "networking.k8s.io", ("ingressclasses",)),
+        (("update",), "networking.k8s.io", ("ingresses/status",)),
+        (("create", "patch"), "", ("events",)),
     ),
     "system:metrics-server": (
         "metrics-server",
@@ -37,7 +47,7 @@ _ADDON_ROLES = {
 
 
 async def addons(client: Client) -> None:
-    """What CoreDNS and the metrics-server may read, where they are clients like all others."""
+    """What the addons may read and write, where they are clients like all others."""
     for name, (account, *rules) in _ADDON_ROLES.items():
         role = [
             {"verbs": list(verbs), "apiGroups": [group], "resources": list(resources)}

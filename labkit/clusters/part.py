@@ -42,6 +42,7 @@ _SIMPLE = {
     roster.SCHEDULER: assembly.scheduler,
     roster.PROXY: assembly.service_proxy,
     roster.DNS: assembly.cluster_dns,
+    roster.INGRESS: assembly.ingress_controller,
 }
 
 

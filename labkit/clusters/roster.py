@@ -4,7 +4,8 @@ A part is what has a process of its own in Kubernetes: `kube-scheduler`, or `kub
 which is the node daemon of that node: its kubelet and its container engine.
 
 Source: Kubernetes documentation, "Cluster Architecture" and "PKI certificates and requirements";
-for CoreDNS and the metrics-server, which have ServiceAccounts, their manifests.
+for CoreDNS, the metrics-server and the Ingress controller, which have ServiceAccounts, their
+manifests.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ SCHEDULER = "kube-scheduler"
 PROXY = "kube-proxy"
 DNS = "coredns"
 METRICS = "metrics-server"
+INGRESS = "ingress-controller"
 KUBELET = "kubelet"
 
 FRONT_PROXY = "front-proxy-client"  # as whom the API server hands on requests
@@ -37,14 +39,14 @@ def node_of(part: str) -> str:
 def parts(nodes: Iterable[str]) -> tuple[str, ...]:
     """All parts of a cluster in the order in which they are started."""
     kubelets = (kubelet_of(node) for node in nodes)
-    return API_SERVER, CONTROLLERS, SCHEDULER, PROXY, DNS, *kubelets, METRICS
+    return API_SERVER, CONTROLLERS, SCHEDULER, PROXY, DNS, INGRESS, *kubelets, METRICS
 
 
 def identity(part: str) -> tuple[str, tuple[str, ...]]:
     """The user and the groups that a part is (other than the API server, which asks nobody)."""
     if node := node_of(part):
         return f"system:node:{node}", ("system:nodes",)
-    if part in (DNS, METRICS):
+    if part in (DNS, METRICS, INGRESS):
         return f"system:serviceaccount:kube-system:{part}", _SERVICE_ACCOUNTS
     return f"system:{part}", ()
 
