@@ -167,7 +167,13 @@ def engine(site: Site, directory: Path, socket: Path, name: str) -> Engine:
     from labkit.engine import Engine
 
     return Engine(
-        directory, socket, site.clock, bridge_subnet=site.addresses.bridge_cidr, name=name
+        directory,
+        socket,
+        site.clock,
+        bridge_subnet=site.addresses.bridge_cidr,
+        name=name,
+        images=site.directory.images_of(name),
+        registry=site.directory.registry,
     )
 
 

@@ -10,6 +10,7 @@
         daemon.log       the daemon's log
         docker.sock      the container engine
         engine/, kubelet/  running containers' files
+        images/          the images that each engine has, and the registry that they share
 
     and, where the parts of the cluster have processes of their own,
 
@@ -105,6 +106,15 @@ class ClusterDir:
     @property
     def engine(self) -> Path:
         return self.root / "engine"
+
+    @property
+    def registry(self) -> Path:
+        """The images that were pushed, for all engines of the cluster."""
+        return self.root / "images" / "registry"
+
+    def images_of(self, engine: str) -> Path:
+        """The images that an engine has; they outlive it."""
+        return self.root / "images" / f"engine-{engine}"
 
     @property
     def kubelet(self) -> Path:

@@ -20,7 +20,9 @@ The modules in reading order:
     spawner           the parent of all containers' processes, and their lifeline
     logs              what containers wrote
     accounting, stats, host             CPU and memory
-    images, references, dockerfile      what can be run
+    image_routes, images, image, image_removal, references      what can be run
+    registry, catalogue, image_store, blobs      where images come from, and how they are kept
+    build_routes, dockerfile, words, contexts, builder, trees      from a Dockerfile to an image
     connector, networks, ports          addresses and published ports
     events, filters, selection, errors, timestamps      the API's small change
 """

@@ -56,12 +56,16 @@ class Blobs:
             raise
         return hashed.hexdigest(), size
 
+    def take(self, other: Blobs, digests: Iterable[str]) -> None:
+        """Have a copy of what `other` has."""
+        for digest in digests:
+            if not (self._directory / digest).exists():
+                with open(other.path(digest), "rb") as file:
+                    self.add(file)
+
     def keep(self, digests: Iterable[str]) -> None:
         """Copy those that are only lent: the image is to outlive what lent them."""
-        for digest in digests:
-            if digest in self._lent and not (self._directory / digest).exists():
-                with open(self._lent[digest], "rb") as file:
-                    self.add(file)
+        self.take(self, [digest for digest in digests if digest in self._lent])
 
     def sweep(self, used: set[str]) -> int:
         """Remove what is not in `used`; how many bytes that were."""

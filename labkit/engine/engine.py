@@ -26,6 +26,7 @@ from labkit.engine import (
     other_routes,
 )
 from labkit.engine.host import Host
+from labkit.engine.images import Images
 from labkit.engine.networks import Networks
 from labkit.engine.runtime import Runtime
 from labkit.engine.server import application
@@ -43,7 +44,8 @@ class Engine:
 
     `state_dir` holds containers' files, `socket_path` is where the API is served (created 0600).
     `bridge_subnet` (inside 127.0.0.0/8) is the default network.  `cpus` and `memory` (bytes) are
-    what `docker info` reports; by default the machine's own.
+    what `docker info` reports; by default the machine's own.  `images` and `registry` are
+    directories that outlive the engine, by default in `state_dir`; a registry may be shared.
     """
 
     def __init__(
@@ -56,11 +58,15 @@ class Engine:
         cpus: int | None = None,
         memory: int | None = None,
         name: str = "labkit",
+        images: Path | None = None,
+        registry: Path | None = None,
     ) -> None:
         self.state_dir = Path(state_dir).absolute()
         self.socket_path = Path(socket_path).absolute()
         networks = Networks(bridge_subnet, rfc3339_nano(clock.now()))
-        self.runtime = Runtime(self.state_dir, clock, networks, Host.describe(name, cpus, memory))
+        kept = Images(images or self.state_dir / "images", registry or self.state_dir / "registry")
+        host = Host.describe(name, cpus, memory)
+        self.runtime = Runtime(self.state_dir, clock, networks, host, kept)
         self._runner: web.AppRunner | None = None
         self._server: asyncio.AbstractServer | None = None
         self._lock: IO[str] | None = None

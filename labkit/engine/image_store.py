@@ -2,7 +2,7 @@
 
     images/blobs/<sha256>       contents of files (blobs.py)
     images/<sha256>.json        one image that was built
-    images/repositories.json    names of what is present, and of what was pushed
+    images/repositories.json    names of what is present
 
 Each file is written beside its place and moved there.  What cannot be read is left out rather than
 keep the engine from starting: an image that is gone can be built again.
@@ -31,12 +31,15 @@ class ImageStore:
 
     def images(self) -> list[Image]:
         """All images whose files are there."""
-        found = [self._read(path) for path in sorted(self._directory.glob("*.json"))]
-        return [
-            image
-            for image in found
-            if image and all(self.blobs.path(digest).exists() for digest in contents(image))
-        ]
+        paths = sorted(self._directory.glob("*.json"))
+        return [image for path in paths if (image := self._read(path))]
+
+    def image(self, image_id: str) -> Image | None:
+        """The image of that id."""
+        return self._read(self._path(image_id))
+
+    def _path(self, image_id: str) -> Path:
+        return self._directory / f"{image_id.removeprefix('sha256:')}.json"
 
     def _read(self, path: Path) -> Image | None:
         if path == self._names:
@@ -46,35 +49,35 @@ class ImageStore:
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning("an image cannot be read path=%s error=%r", path, error)
             return None
-        return image if image.id == f"sha256:{path.stem}" else None
+        whole = all(self.blobs.path(digest).exists() for digest in contents(image))
+        return image if whole and self._path(image.id) == path else None
 
     def save(self, image: Image) -> None:
         """Keep an image, with all that it needs."""
         self.blobs.keep(contents(image))
-        self._write(self._directory / f"{image.id[7:]}.json", image.dump())
+        self._write(self._path(image.id), image.dump())
 
     def delete(self, image_id: str) -> None:
         """Forget an image; `Blobs.sweep` removes what only it had."""
-        (self._directory / f"{image_id[7:]}.json").unlink(missing_ok=True)
+        self._path(image_id).unlink(missing_ok=True)
 
     @property
     def _names(self) -> Path:
         return self._directory / "repositories.json"
 
-    def names(self) -> dict[str, dict[str, str]]:
-        """`{"present": {name: id}, "pushed": {name: id}}`."""
+    def names(self) -> dict[str, str]:
+        """The names of what is present, with the ids that they mean."""
         try:
-            found = json.loads(self._names.read_text())
-            return {kind: dict(found[kind]) for kind in ("present", "pushed")}
+            return dict(json.loads(self._names.read_text()))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError) as error:
             log.warning("the names of images cannot be read error=%r", error)
             return {}
 
-    def save_names(self, present: Mapping[str, str], pushed: Mapping[str, str]) -> None:
+    def save_names(self, names: Mapping[str, str]) -> None:
         """Replace what `names` says."""
-        self._write(self._names, {"present": present, "pushed": pushed})
+        self._write(self._names, names)
 
     def _write(self, path: Path, value: Any) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,16 +1,12 @@
 """The images of an engine: what is present and under which names, and what can be pulled.
 
-An image is *present* when a name or a container refers to it; the *registry* is the lab's catalogue
-and what was pushed: it lies in the engine itself, for nothing is ever fetched over the network.  A
-pull copies nothing, it only makes a name present, but a learner must pull before the first run, as
-on a real daemon; and a pull makes a name mean what the registry has under it, whatever was built
-under that name here.
+An image is *present* once it was built or pulled, until it is removed.  What comes from the
+catalogue needs no copy; everything else is kept on disk and survives the engine.  A pull makes a
+name mean what the registry has under it, whatever was built under that name here.
 
-Names by tag and by digest are kept as dockerd keeps them.  Everything survives the engine
-(image_store.py).
+Names by tag and by digest are kept as dockerd keeps them.
 
-Left out compared with dockerd: layers (an image is one), save, load, import, commit, logins (the
-registry takes every push).
+Left out compared with dockerd: layers (an image is one), save, load, import, commit.
 """
 
 from __future__ import annotations
@@ -20,48 +16,42 @@ from pathlib import Path
 from typing import Any
 
 from labkit.engine import image_removal
-from labkit.engine.catalogue import Catalogue
 from labkit.engine.errors import NotFound
 from labkit.engine.filters import Filters, path_match
 from labkit.engine.image import Image
 from labkit.engine.image_removal import Users
 from labkit.engine.image_store import ImageStore
 from labkit.engine.references import Reference, parse
+from labkit.engine.registry import Registry
 from labkit.engine.timestamps import rfc3339_nano
 
 Report = Iterator[dict[str, Any]]
 
 
 class Images:
-    """What can be pulled and what is present, kept below `directory`."""
+    """What is present, kept below `directory`, and what can be pulled from `registry`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, registry: Path) -> None:
         self._store = ImageStore(directory)
         self.blobs = self._store.blobs
         self.building = 0  # while builds run, contents that nobody refers to yet must stay
-        self._catalogue = Catalogue(self.blobs)
+        self._registry = Registry(registry, self.blobs)
         self._images: dict[str, Image] = {}
         self._names: dict[Reference, str] = {}  # to the id of an image that is present
-        self._pushed: dict[Reference, Image] = {}
 
     def load(self) -> None:
         """Begin with what an earlier engine had, and with what every engine has."""
-        built = {image.id: image for image in self._store.images()}
-        kept = self._store.names()
-        for name, image_id in kept.get("present", {}).items():
-            image = built.get(image_id) or self._catalogue.by_id(image_id)
+        catalogue = self._registry.catalogue
+        self._images = {image.id: image for image in self._store.images()}
+        for name, image_id in self._store.names().items():
+            image = self._images.get(image_id) or catalogue.by_id(image_id)
             if image is not None:
                 self._names[parse(name)] = image.id
                 self._images[image.id] = image
-        for name, image_id in kept.get("pushed", {}).items():
-            if image_id in built:
-                self._pushed[parse(name)] = built[image_id]
-        hidden = {image.id for image in self._pushed.values()} - set(self._names.values())
-        self._images |= {key: image for key, image in built.items() if key not in hidden}
-        for reference, image in self._catalogue.present():
+        for reference, image in catalogue.present():
             self._names.setdefault(reference, image.id)
             self._images.setdefault(image.id, image)
-        self._store.sweep([*self._images.values(), *self._pushed.values()])
+        self.sweep()
 
     # What is present
 
@@ -109,55 +99,36 @@ class Images:
     def sweep(self) -> None:
         """Remove contents that no image has, unless a build is just making one."""
         if not self.building:
-            self._store.sweep([*self._images.values(), *self._pushed.values()])
+            self._store.sweep(self._images.values())
 
     def _save(self) -> None:
-        self._store.save_names(
-            {str(reference): key for reference, key in self._names.items()},
-            {str(reference): image.id for reference, image in self._pushed.items()},
-        )
+        self._store.save_names({str(reference): key for reference, key in self._names.items()})
 
     # The registry
 
     def pull(self, reference: Reference) -> Report:
         """Make an image present; what the daemon reports meanwhile.  Raises NotFound at once."""
-        image = self._offered(reference)
-        fresh = self._names.get(reference) != image.id
-        known = image.id in self._images
+        image = self._registry.pull(reference)
+        fresh, known = self._names.get(reference) != image.id, image.id in self._images
+        if self._registry.catalogue.by_id(image.id) is None:
+            self.add(image)
         self._images[image.id] = image
         self._names[reference] = image.id
-        self._names[reference._replace(tag="", digest=image.digest)] = image.id
-        self._save()
+        self._note_digest(reference, image)
         return _pulling(reference, image, fresh=fresh, known=known)
-
-    def _offered(self, reference: Reference) -> Image:
-        image = self._pushed.get(reference) or self._catalogue.find(reference)
-        if reference.digest:
-            image = image or next(
-                (one for one in self._pushed.values() if one.digest == reference.digest), None
-            )
-        if image is not None:
-            return image
-        offered = [*self._catalogue.references(), *self._pushed]
-        if any(one.repository == reference.repository for one in offered):
-            raise NotFound(
-                f"manifest for {reference.familiar} not found: manifest unknown: manifest unknown"
-            )
-        raise NotFound(
-            f"pull access denied for {reference.repository}, repository does not exist or may "
-            "require 'docker login': denied: requested access to the resource is denied"
-        )
 
     def push(self, reference: Reference) -> Report:
         """Put an image that is present into the registry.  Raises NotFound."""
         if reference not in self._names:
             raise NotFound(f"An image does not exist locally with the tag: {reference.repository}")
         image = self._images[self._names[reference]]
-        self._store.save(image)
-        self._pushed[reference] = image
+        self._registry.push(reference, image)
+        self._note_digest(reference, image)
+        return _pushing(reference, image)
+
+    def _note_digest(self, reference: Reference, image: Image) -> None:
         self._names[reference._replace(tag="", digest=image.digest)] = image.id
         self._save()
-        return _pushing(reference, image)
 
     # Removal
 
@@ -182,9 +153,8 @@ class Images:
 
     def _delete(self, image: Image) -> None:
         del self._images[image.id]
-        if image.id not in {one.id for one in self._pushed.values()}:
-            self._store.delete(image.id)
-            self.sweep()
+        self._store.delete(image.id)
+        self.sweep()
 
     def prune(self, filters: Filters, users: Users, until: float) -> dict[str, Any]:
         """The answer of `POST /images/prune`: what no name, or no container, refers to."""

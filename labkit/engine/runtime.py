@@ -66,11 +66,13 @@ def parse_signal(text: str) -> signal.Signals:
 class Runtime:
     """All containers of one engine."""
 
-    def __init__(self, directory: Path, clock: Clock, networks: Networks, host: Host) -> None:
+    def __init__(
+        self, directory: Path, clock: Clock, networks: Networks, host: Host, images: Images
+    ) -> None:
         self.directory = directory
         self.clock = clock
         self.host = host
-        self.images = Images(directory / "images")
+        self.images = images
         self.networks = networks
         self.events = Events(clock)
         self.containers: dict[str, Container] = {}

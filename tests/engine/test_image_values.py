@@ -25,7 +25,7 @@ LONG_AGO = 1.0
 
 def engine_images(directory: Path) -> Images:
     """The images of an engine that has just started."""
-    images = Images(directory / "images")
+    images = Images(directory / "images", directory / "registry")
     images.load()
     return images
 
