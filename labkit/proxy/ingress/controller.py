@@ -77,13 +77,13 @@ class IngressController(Controller):
         return self._server.ports
 
     async def start(self) -> None:
-        """Take the ports, make the objects by which people find them, learn the cluster, serve.
+        """Take the ports, learn the cluster, make the objects by which people find us, serve.
 
         Raises ClusterError where no port can be had.
         """
         self._server.bind()
-        await install(self.client, self.address, self.ports)
         await super().start()
+        await install(self.client, self.address, self.ports)
         await self._server.start(Certificates(self._secret, self.clock.now()).context)
 
     async def stop(self) -> None:

@@ -38,6 +38,7 @@ _GIVE_UP = 5.0  # seconds after which no further endpoint is tried (proxy-connec
 _READ_TIMEOUT = 60.0  # seconds without a byte (proxy-read-timeout)
 _SHORT = 64 << 10  # bytes of an answer that is read whole
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
+_SERVER = "ingress-controller"  # where the endpoint says nothing of itself
 _CLIENT_CLOSED = 499  # nginx' status, for the metrics, of a client that did not wait
 _HOP_BY_HOP = (
     "Connection",
@@ -132,7 +133,7 @@ class Forward:
         else:
             authority = request.host
         location = f"https://{authority}{request.rel_url.raw_path_qs}"
-        return web.Response(status=308, headers={"Location": location})
+        return web.Response(status=308, headers={"Location": location, "Server": _SERVER})
 
     def _in_turn(self, backend: Backend, endpoints: Sequence[Address]) -> Iterator[Address]:
         """The endpoints to try: the next one, then others by chance, not the neighbours on the
@@ -218,6 +219,7 @@ async def _pass_back(
     request: web.BaseRequest, answer: aiohttp.ClientResponse
 ) -> web.StreamResponse:
     headers = _without(answer.headers, _HOP_BY_HOP)
+    headers.setdefault("Server", _SERVER)
     status, reason, length = answer.status, answer.reason, answer.content_length
     if length and length <= _SHORT and request.method != "HEAD":
         body = await answer.read()
@@ -273,4 +275,6 @@ def _labels(method: str, location: Location | None, status: int) -> Labels:
 
 
 def _page(status: int, why: str) -> web.Response:
-    return web.Response(status=status, text=pages.page(status, why), content_type="text/html")
+    text = pages.page(status, why)
+    headers = {"Server": _SERVER}
+    return web.Response(status=status, text=text, content_type="text/html", headers=headers)
