@@ -9,6 +9,7 @@ process holds no more than the parts that it runs.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from labkit.clusters.addresses import (
     API_PORT,
     DNS_FALLBACK_PORT,
     DNS_PORT,
+    INGRESS_STATUS_PORT,
     Addresses,
     node_name,
 )
@@ -76,10 +78,15 @@ class Site:
 
 def api_server(site: Site) -> APIServer:
     """The API server below HTTP, and its store."""
+    from labkit.apiserver.admission import DefaultTolerationSeconds
     from labkit.apiserver.core import APIServer
     from labkit.apiserver.store_sqlite import SQLiteStore
 
     own = site.addresses
+    tolerations = DefaultTolerationSeconds(
+        site.settings["default_not_ready_toleration_seconds"],
+        site.settings["default_unreachable_toleration_seconds"],
+    )
     return APIServer(
         SQLiteStore(site.directory.store),
         site.clock,
@@ -87,6 +94,7 @@ def api_server(site: Site) -> APIServer:
         advertise=(own.api_server, API_PORT),
         port_free=lambda port: addresses.is_free("127.0.0.1", port),
         service_account_key=site.credentials.signing_key("sa"),
+        tolerations=tolerations,
     )
 
 
@@ -147,7 +155,8 @@ def ingress_controller(site: Site, client: Client) -> IngressController:
     """The Ingress controller."""
     from labkit.proxy.ingress import IngressController, Ports
 
-    return IngressController(client, site.clock, address=site.addresses.ingress, ports=Ports())
+    ports = Ports(status=INGRESS_STATUS_PORT)
+    return IngressController(client, site.clock, address=site.addresses.ingress, ports=ports)
 
 
 def metrics_server(site: Site, client: Client) -> MetricsServer:
@@ -159,7 +168,15 @@ def metrics_server(site: Site, client: Client) -> MetricsServer:
         site.clock,
         ssl_context=site.credentials.client_context("metrics-server"),
         metric_resolution=site.settings["metric_resolution"],
+        scrape_urls=[f"http://{site.addresses.ingress}:{INGRESS_STATUS_PORT}/metrics"],
     )
+
+
+def metrics_apis() -> Iterable[tuple[str, str]]:
+    """What the metrics-server answers: (group, version)."""
+    from labkit.metrics.server import GROUPS
+
+    return GROUPS
 
 
 def engine(site: Site, directory: Path, socket: Path, name: str) -> Engine:
@@ -179,7 +196,7 @@ def engine(site: Site, directory: Path, socket: Path, name: str) -> Engine:
 
 def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: int) -> Kubelet:
     """The kubelet of one node, on the engine at `docker_url`."""
-    from labkit.kubelet import Kubelet
+    from labkit.kubelet import Kubelet, KubeletSettings
 
     credentials = site.credentials
     return Kubelet(
@@ -192,4 +209,5 @@ def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: in
         cluster_dns_port=dns_port,
         root_dir=site.directory.kubelet / node,
         serving_ssl=credentials.server_context(f"kubelet-{node}", clients=ssl.CERT_REQUIRED),
+        settings=KubeletSettings(**settings.of_part("kubelet", site.settings)),
     )

@@ -41,7 +41,7 @@ _ADDON_ROLES = {
     "system:metrics-server": (
         "metrics-server",
         (("get",), "", ("nodes/metrics",)),
-        (_READ, "", ("pods", "nodes")),
+        (_READ, "", ("pods", "nodes", "services")),
     ),
 }
 

@@ -66,7 +66,8 @@ class EmbeddedCluster:
     async def _start_parts(self, api: APIServer) -> None:
         site, directory = self.site, self.site.directory
         metrics = assembly.metrics_server(site, self._client(api, "system:metrics-server"))
-        api.aggregate("metrics.k8s.io", "v1beta1", metrics.handle)
+        for group, version in assembly.metrics_apis():
+            api.aggregate(group, version, metrics.handle)
         proxy = assembly.service_proxy(site, self._client(api, "system:kube-proxy"))
         dns = assembly.cluster_dns(site, self._client(api, "system:coredns"))
         manager = self._client(api, "system:kube-controller-manager")

@@ -91,7 +91,8 @@ async def _start_api_server(owner: Owner) -> None:
     context = site.credentials.client_context(roster.FRONT_PROXY)
     metrics = await owner.own(RemoteAPI(site.addresses.metrics_server, context))
     api = assembly.api_server(site)
-    api.aggregate("metrics.k8s.io", "v1beta1", metrics.handle)
+    for group, version in assembly.metrics_apis():
+        api.aggregate(group, version, metrics.handle)
     with backups.explained(site.directory):
         await owner.own(api)
     http = await owner.own(assembly.https_server(site, api))

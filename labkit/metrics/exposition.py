@@ -18,6 +18,7 @@ _SAMPLE = re.compile(
     r"(?P<name>[a-zA-Z_:][\w:]*)\s*(?:\{(?P<labels>.*)\})?\s*(?P<value>[^\s{}]+)(?:\s+(?P<at>-?\d+))?",
     re.ASCII,
 )
+_TYPE = re.compile(r"#\s*TYPE\s+(\S+)\s+(\w+)", re.ASCII)
 _LABEL = re.compile(r'\s*(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)', re.ASCII)
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n"}
@@ -67,6 +68,11 @@ def parse(text: str) -> Iterator[Sample]:
         line = line.strip()
         if line and not line.startswith("#"):
             yield _sample(line, number)
+
+
+def types(text: str) -> dict[str, str]:
+    """The declared types: name → counter, gauge, histogram, summary or untyped."""
+    return dict(_TYPE.findall(text))
 
 
 def _sample(line: str, number: int) -> Sample:

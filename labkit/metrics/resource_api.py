@@ -33,8 +33,6 @@ class ResourceMetrics:
 
     def answer(self, path: str, params: Mapping[str, str], now: str) -> dict:
         """The object at `path`.  Raises ApiError."""
-        if params.get("watch") in ("true", "1"):
-            raise status_error(405, "MethodNotAllowed", "watching metrics is not supported")
         match path.removeprefix(_ROOT).strip("/").split("/"):
             case [""]:
                 return api_resources()

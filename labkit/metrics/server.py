@@ -1,7 +1,11 @@
-"""The metrics-server: scrapes every kubelet at a fixed rate and answers `metrics.k8s.io`.
+"""The metrics-server: scrapes every kubelet at a fixed rate and answers the three metrics APIs.
 
-A round asks all kubelets at once and ends when all have answered or their time is up; then the
-storage takes in what came.  A Node that does not answer has no metrics, rather than old ones.
+A round asks all kubelets at once, and all Pods that show metrics of their own; it ends when all
+have answered or their time is up, and the storage takes in what came.  A Node that does not answer
+has no metrics, rather than old ones.
+
+In place of two programs: metrics-server, which answers `metrics.k8s.io`, and Prometheus with
+prometheus-adapter, which answer `custom.metrics.k8s.io` and `external.metrics.k8s.io`.
 
 Source: kubernetes-sigs/metrics-server.  Left out: its own metrics and its authorization, which is
 the API server's business here.
@@ -12,20 +16,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import aiohttp
 
 from labkit.client import Client, Informer
+from labkit.client.errors import status_error
 from labkit.clock import Clock
-from labkit.kube.resources import NODES, PODS
+from labkit.kube.resources import NODES, PODS, SERVICES
+from labkit.metrics import custom_api, resource_api
+from labkit.metrics.custom_api import ProgramMetrics
 from labkit.metrics.exposition import Batch, decode
 from labkit.metrics.resource_api import ResourceMetrics
+from labkit.metrics.scraper import Scraper
 from labkit.metrics.storage import Storage
 
 log = logging.getLogger(__name__)
 
 KUBELET_PORT = 10250
+GROUPS = ((resource_api.GROUP, resource_api.VERSION), custom_api.CUSTOM, custom_api.EXTERNAL)
+"""The APIs that `MetricsServer.handle` answers: (group, version)."""
 # Of the interval, so that a round is over before the next begins.
 _PATIENCE = 0.9
 _LONGEST = 10.0  # seconds for one kubelet's answer
@@ -34,8 +44,9 @@ _LONGEST = 10.0  # seconds for one kubelet's answer
 class MetricsServer:
     """Usage of Pods and Nodes, measured every `metric_resolution` seconds.
 
-    `ssl_context` holds the CA of the kubelets and the client certificate that they accept.
-    `handle` is what the API server calls for paths under /apis/metrics.k8s.io/v1beta1.
+    `ssl_context` holds the CA of the kubelets and the client certificate that they accept;
+    `scrape_urls` are pages of metrics of parts that are no Pods.  `handle` is what the API server
+    calls for paths of `GROUPS`.
     """
 
     def __init__(
@@ -45,12 +56,18 @@ class MetricsServer:
         *,
         ssl_context: ssl.SSLContext,
         metric_resolution: float = 15.0,
+        scrape_urls: Iterable[str] = (),
     ) -> None:
         self._clock, self._ssl, self._resolution = clock, ssl_context, metric_resolution
+        self._patience = min(_LONGEST, _PATIENCE * metric_resolution)
         self._pods = Informer(client, PODS, clock)
         self._nodes = Informer(client, NODES, clock)
+        self._services = Informer(client, SERVICES, clock)
         self._storage = Storage(metric_resolution)
         self._api = ResourceMetrics(self._storage, self._pods.store, self._nodes.store)
+        self._scraper = Scraper(clock, scrape_urls)
+        self._programs = ProgramMetrics(self._pods.store, self._services.store)
+        self._informers = (self._pods, self._nodes, self._services)
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task | None = None
 
@@ -58,9 +75,9 @@ class MetricsServer:
         """Learn Pods and Nodes, then measure until `stop`."""
         connector = aiohttp.TCPConnector(ssl=self._ssl, limit=0)
         self._session = aiohttp.ClientSession(connector=connector)
-        for informer in (self._pods, self._nodes):
+        for informer in self._informers:
             informer.start()
-        await asyncio.gather(self._pods.synced(), self._nodes.synced())
+        await asyncio.gather(*(informer.synced() for informer in self._informers))
         self._task = asyncio.create_task(self._run(), name="metrics-server")
 
     async def stop(self) -> None:
@@ -69,14 +86,18 @@ class MetricsServer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        await asyncio.gather(self._pods.stop(), self._nodes.stop())
+        await asyncio.gather(*(informer.stop() for informer in self._informers))
         if self._session:
             await self._session.close()
             self._session = None
 
     async def handle(self, path: str, params: Mapping[str, str]) -> dict:
-        """Answer a GET of the metrics API.  Raises ApiError."""
-        return self._api.answer(path, params, self._clock.timestamp())
+        """Answer a GET of one of the metrics APIs.  Raises ApiError."""
+        if params.get("watch") in ("true", "1"):
+            raise status_error(405, "MethodNotAllowed", "watching metrics is not supported")
+        if path.split("/")[2] == resource_api.GROUP:
+            return self._api.answer(path, params, self._clock.timestamp())
+        return self._programs.answer(path, params, self._scraper.series)
 
     async def _run(self) -> None:
         due = self._clock.monotonic()
@@ -92,9 +113,12 @@ class MetricsServer:
             await self._clock.sleep(due - self._clock.monotonic())
 
     async def scrape(self) -> None:
-        """One round: ask every Node's kubelet, store what came."""
-        nodes = list(self._nodes.store.values())
-        answers = await asyncio.gather(*(self._scrape_node(node) for node in nodes))
+        """One round: ask every Node's kubelet and whoever shows metrics, store what came."""
+        nodes, pods = list(self._nodes.store.values()), list(self._pods.store.values())
+        *answers, _ = await asyncio.gather(
+            *(self._scrape_node(node) for node in nodes),
+            self._scraper.round(self._session, pods, self._patience),
+        )
         whole = Batch()
         for batch in filter(None, answers):
             whole.nodes |= batch.nodes
@@ -106,7 +130,7 @@ class MetricsServer:
         if url is None:
             return None  # it has not reported its address yet
         try:
-            async with asyncio.timeout(min(_LONGEST, _PATIENCE * self._resolution)):
+            async with asyncio.timeout(self._patience):
                 async with self._session.get(url, raise_for_status=True) as answer:
                     text = await answer.text()
             return decode(text, name, self._clock.now())

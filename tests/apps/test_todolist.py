@@ -113,6 +113,19 @@ def test_health_and_readiness_are_separate_paths(server: Server) -> None:
     assert server.ask("GET", "/readyz") == (200, "ok\n")
 
 
+def test_it_counts_its_requests_as_prometheus_reads_them(server: Server) -> None:
+    for path in ("/api/rule", "/api/rule", "/api/rule/77", "/healthz"):
+        server.ask("GET", path)
+    connection = server.connect()
+    connection.request("GET", "/metrics")
+    answer = connection.getresponse()
+    lines = answer.read().decode().splitlines()
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert 'http_requests_total{method="GET",code="200"} 2' in lines
+    assert 'http_requests_total{method="GET",code="404"} 1' in lines
+    assert "http_requests_in_flight 0" in lines
+
+
 def test_every_answer_says_who_gave_it(server: Server) -> None:
     link = server.connect()
     link.request("GET", "/nosuch")

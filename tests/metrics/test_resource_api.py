@@ -139,9 +139,6 @@ def test_bad_requests_are_refused(api):
     with pytest.raises(ApiError) as caught:
         api.answer(f"{ROOT}/pods", {"labelSelector": "a=(b"}, NOW)
     assert caught.value.code == 400
-    with pytest.raises(ApiError) as caught:
-        api.answer(f"{ROOT}/pods", {"watch": "true"}, NOW)
-    assert caught.value.code == 405
 
 
 def test_the_group_says_what_it_serves(api):

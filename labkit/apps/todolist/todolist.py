@@ -4,6 +4,7 @@
     GET  /api/rule       all items        POST    /api/rule       {"title": ...} -> 201
     GET  /api/rule/ID    one item         PUT, DELETE /api/rule/ID
     GET  /healthz        alive            GET     /readyz         ready: 503 once it shuts down
+    GET  /metrics        requests so far, in Prometheus' text format
 
 Each request to /api/rule costs `REQUEST_CPU_MS` of real CPU time (default 5), so that load is seen
 as CPU.  Items live in the memory of this process: two replicas have two lists, which is a lesson.
@@ -105,6 +106,49 @@ def fields_of(body, *, required):
     return fields
 
 
+class Metrics:
+    """Requests to /api/rule: how many of which method and status, and how many just now."""
+
+    TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._done, self._now = {}, 0
+
+    def counted(self, method, answer):
+        """What `answer()` returns or raises."""
+        with self._lock:
+            self._now += 1
+        status = 500
+        try:
+            found = answer()
+            status = found[0]
+            return found
+        except Refused as refused:
+            status = refused.status
+            raise
+        finally:
+            key = (method if method in ("GET", "POST", "PUT", "DELETE") else "OTHER", status)
+            with self._lock:
+                self._now -= 1
+                self._done[key] = self._done.get(key, 0) + 1
+
+    def page(self):
+        with self._lock:
+            done, now = sorted(self._done.items()), self._now
+        lines = [
+            "# HELP http_requests_total Requests answered.",
+            "# TYPE http_requests_total counter",
+        ]
+        lines += [
+            f'http_requests_total{{method="{method}",code="{status}"}} {count}'
+            for (method, status), count in done
+        ]
+        lines += ["# HELP http_requests_in_flight Requests that are being answered."]
+        lines += ["# TYPE http_requests_in_flight gauge", f"http_requests_in_flight {now}"]
+        return "\n".join([*lines, ""]).encode()
+
+
 def use_cpu(milliseconds):
     """Compute until this thread has used that much CPU time, however long it takes."""
     end = time.thread_time() + milliseconds / 1000
@@ -120,6 +164,7 @@ class App:
         self.cpu = float(environ.get("REQUEST_CPU_MS", "5"))
         self.name, self.address = name, address
         self.ready = True
+        self.metrics = Metrics()
 
     def answer(self, method, path, body):
         """Raises Refused."""
@@ -129,17 +174,22 @@ class App:
             if not self.ready:
                 raise Refused(503, "shutting down")
             return self.only(method, "GET", 200, "text/plain", b"ok\n")
+        if path == "/metrics":
+            return self.only(method, "GET", 200, Metrics.TYPE, self.metrics.page())
         if path == "/":
             return self.only(method, "GET", 200, "text/html; charset=utf-8", self.page())
         if path == "/api/rule" or path.startswith("/api/rule/"):
-            use_cpu(self.cpu)
-            number = path[len("/api/rule/") :]
-            if not number:
-                return self.collection(method, body)
-            if not number.isdecimal():
-                raise Refused(404, f"there is no item {number}")
-            return self.item(method, int(number), body)
+            return self.metrics.counted(method, lambda: self.rule(method, path, body))
         raise Refused(404, f"there is nothing at {path}")
+
+    def rule(self, method, path, body):
+        use_cpu(self.cpu)
+        number = path[len("/api/rule/") :]
+        if not number:
+            return self.collection(method, body)
+        if not number.isdecimal():
+            raise Refused(404, f"there is no item {number}")
+        return self.item(method, int(number), body)
 
     def collection(self, method, body):
         if method == "POST":
