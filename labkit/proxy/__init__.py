@@ -7,10 +7,14 @@ Reading order:
 - `forward`: a listener and the pairs of sockets behind it.
 - `proxy`: `ServiceProxy`, a kube-proxy: the listeners of every Service.
 - `records`: what the cluster's DNS answers, from Services and EndpointSlices; pure.
+- `dns_upstream`: names outside of the cluster.
 - `dns`: `ClusterDNS`, a CoreDNS: the answers over UDP and TCP.
+- `kube_dns`: its Service.
+- `ingress`: `IngressController`: HTTP from outside, by host and path.
 """
 
-from labkit.proxy.dns import ClusterDNS, kube_dns_endpoint_slice, kube_dns_service
+from labkit.proxy.dns import ClusterDNS
+from labkit.proxy.kube_dns import kube_dns_endpoint_slice, kube_dns_service
 from labkit.proxy.proxy import ServiceProxy
 
 __all__ = ["ClusterDNS", "ServiceProxy", "kube_dns_endpoint_slice", "kube_dns_service"]

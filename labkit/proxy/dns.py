@@ -4,9 +4,10 @@ It keeps copies of Services, EndpointSlices and Namespaces by watching, and answ
 from memory.  Addresses come in random order (dnspython writes sets so), hence clients which take
 the first one spread over a headless Service.
 
-Compared with CoreDNS: it knows the cluster's zone only.  Other names are refused at once, which
-sends a client's resolver to its next name server: processes here have the machine's own resolver.
-Left out: forwarding, caching (memory is fast), zone transfers, DNSSEC.
+Names outside of the cluster are asked for at the machine's own name servers (`dns_upstream`), where
+there are any; otherwise they are refused at once, which sends a client's resolver to its next one.
+
+Compared with CoreDNS it leaves out: caching (memory is fast), zone transfers, DNSSEC.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import dns.exception
 import dns.flags
@@ -32,6 +33,7 @@ from labkit.clock import Clock
 from labkit.errors import ClusterError
 from labkit.kube.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 from labkit.proxy import records, rules
+from labkit.proxy.dns_upstream import Upstream
 from labkit.proxy.records import Directory, Record
 
 log = logging.getLogger(__name__)
@@ -40,16 +42,17 @@ PORT = 53
 _PLAIN_UDP = 512  # bytes of an answer over UDP, unless the client says more (RFC 6891)
 _LARGEST_UDP = 4096
 _HEADER = 12
+_MAX_FORWARDED = 256  # questions that wait for other servers; more are told SERVFAIL
 _MAX_TCP = 128  # connections; beyond them the one that was silent longest is closed
 _PORT_TRIES = 20
-_PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))  # of the Service kube-dns
 _REFUSED_PORT = (errno.EACCES, errno.EPERM, errno.EADDRINUSE)
 
 
 class ClusterDNS:
     """Answers for `domain` at `address`, on `port`, or on `fallback_port` where that is refused.
 
-    `port` becomes the one that it got; a `fallback_port` of 0 takes any free one.
+    `port` becomes the one that it got; a `fallback_port` of 0 takes any free one.  Names outside
+    of the domain are asked for at `upstream`.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class ClusterDNS:
         port: int = PORT,
         fallback_port: int,
         domain: str = "cluster.local",
+        upstream: Upstream | None = None,
     ) -> None:
         self.address, self.port, self._fallback_port = address, port, fallback_port
         self._clock = clock
@@ -70,6 +74,8 @@ class ClusterDNS:
         self._directory = self._index(domain)
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
+        self._upstream = upstream
+        self._forwarded: set[asyncio.Task] = set()
         self._connections: dict[_Stream, None] = {}  # as an ordered set, the most silent first
 
     async def start(self) -> None:
@@ -98,28 +104,69 @@ class ClusterDNS:
         self._udp = self._tcp = None
         for connection in list(self._connections):
             connection.transport.abort()
+        for task in self._forwarded:
+            task.cancel()
         await asyncio.gather(*(informer.stop() for informer in self._informers))
 
-    def respond(self, wire: bytes, limit: int | None = None) -> bytes | None:
-        """The response to a query, both as on the wire; None where there is nothing to say.
+    def respond(self, wire: bytes, send: Callable[[bytes], None], limit: int | None = None) -> None:
+        """Answer a query, both as on the wire: `send` the response now or later, if there is one.
 
         Without `limit` (bytes) it is cut to what the client can take over UDP.
         """
         if len(wire) < _HEADER or wire[2] & 0x80:
-            return None  # no query, perhaps a response: an answer to it might go round for ever
+            return  # no query, perhaps a response: an answer to it might go round for ever
         try:
             query = dns.message.from_wire(wire)
         except dns.exception.DNSException:
-            return _format_error(wire)
+            send(_format_error(wire))
+            return
+        if limit is None:
+            limit = min(max(query.payload, _PLAIN_UDP), _LARGEST_UDP)
         try:
             response = self._response(query)
         except dns.exception.DNSException:
             log.exception("no answer question=%s", query.question)
             response = dns.message.make_response(query)
             response.set_rcode(dns.rcode.SERVFAIL)
-        if limit is None:
-            limit = min(max(query.payload, _PLAIN_UDP), _LARGEST_UDP)
-        return response.to_wire(max_size=limit, prefer_truncation=True)
+        if (name := self._elsewhere(query, response)) is None:
+            send(response.to_wire(max_size=limit, prefer_truncation=True))
+            return
+        task = asyncio.create_task(self._forward(name, response, send, limit), name="dns forward")
+        self._forwarded.add(task)
+        task.add_done_callback(self._forwarded.discard)
+
+    def _elsewhere(self, query: dns.message.Message, response: dns.message.Message) -> str | None:
+        """The name for which another server must be asked to complete a response."""
+        if not self._upstream or not self._upstream.servers or not query.question:
+            return None
+        if len(self._forwarded) >= _MAX_FORWARDED:
+            response.set_rcode(dns.rcode.SERVFAIL)
+            return None
+        if response.rcode() == dns.rcode.REFUSED and _refusal(query) is None:
+            return query.question[0].name.to_text()
+        aliases = [found for found in response.answer if found.rdtype == dns.rdatatype.CNAME]
+        if not aliases or len(aliases) < len(response.answer) or response.authority:
+            return None
+        last = aliases[-1][0].target
+        wanted = query.question[0].rdtype != dns.rdatatype.CNAME
+        return last.to_text() if wanted else None
+
+    async def _forward(
+        self,
+        name: str,
+        response: dns.message.Message,
+        send: Callable[[bytes], None],
+        limit: int,
+    ) -> None:
+        found = await self._upstream.ask(name, dns.rdatatype.to_text(response.question[0].rdtype))
+        if found is None:
+            response.set_rcode(dns.rcode.SERVFAIL)
+        else:
+            response.set_rcode(found.rcode())
+            response.flags |= dns.flags.RA
+            response.answer += found.answer
+            response.authority += found.authority
+        send(response.to_wire(max_size=limit, prefer_truncation=True))
 
     @property
     def _informers(self) -> tuple[Informer, ...]:
@@ -205,9 +252,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, address: tuple) -> None:
-        response = self._server.respond(data)
-        if response:
-            self._transport.sendto(response, address)
+        self._server.respond(data, lambda response: self._transport.sendto(response, address))
 
 
 class _Stream(asyncio.Protocol):
@@ -233,9 +278,10 @@ class _Stream(asyncio.Protocol):
             self._answer(query)
 
     def _answer(self, query: bytes) -> None:
-        response = self._server.respond(query, limit=0xFFFF)
-        if response:
-            self.transport.write(len(response).to_bytes(2) + response)
+        self._server.respond(query, self._send, limit=0xFFFF)
+
+    def _send(self, response: bytes) -> None:
+        self.transport.write(len(response).to_bytes(2) + response)
 
     def pause_writing(self) -> None:
         self.transport.pause_reading()
@@ -304,45 +350,3 @@ def _bind_pair(address: str, port: int) -> tuple[socket.socket, socket.socket]:
             tries -= 1
             if not tries:
                 raise
-
-
-def kube_dns_service(cluster_ip: str, port: int) -> dict:
-    """The Service `kube-dns`, by whose name and address people look for the cluster's DNS."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": "kube-dns",
-            "namespace": "kube-system",
-            "labels": {
-                "k8s-app": "kube-dns",
-                "kubernetes.io/cluster-service": "true",
-                "kubernetes.io/name": "CoreDNS",
-            },
-        },
-        "spec": {
-            "type": "ClusterIP",
-            "clusterIP": cluster_ip,
-            "clusterIPs": [cluster_ip],
-            "ports": [
-                {"name": name, "port": port, "protocol": protocol, "targetPort": port}
-                for name, protocol in _PORTS
-            ],
-        },
-    }
-
-
-def kube_dns_endpoint_slice(cluster_ip: str, port: int) -> dict:
-    """The endpoint of `kube-dns`: the server itself, which listens at the cluster IP."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kube-dns",
-            "namespace": "kube-system",
-            "labels": {rules.SERVICE_NAME: "kube-dns"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [cluster_ip], "conditions": {"ready": True}}],
-        "ports": [{"name": name, "port": port, "protocol": protocol} for name, protocol in _PORTS],
-    }

@@ -4,15 +4,18 @@ The zone is a tree of names: `_at` gives what is at a name, by record type, or N
 no such name.  All else follows from DNS itself: no name is NXDOMAIN, a name without records of the
 wanted type is an empty answer, and both carry the zone's SOA, which says how long to remember it.
 
-    web.shop.svc.cluster.local              the cluster IP; headless: all ready endpoints
-    db-0.db.shop.svc.cluster.local          one endpoint of a headless Service, by its hostname
+    web.shop.svc.cluster.local              the cluster IP; headless: all ready endpoints;
+                                            SRV: all ports
+    db-0.db.shop.svc.cluster.local          one endpoint of a Service, by its hostname
+    127-244-1-2.web.shop.svc.cluster.local  one without a hostname, by its address
     _http._tcp.web.shop.svc.cluster.local   SRV: port number and host of a named port
     127-244-1-2.shop.pod.cluster.local      the address that it spells
     5.0.96.127.in-addr.arpa                 PTR: back from an address to the name
 
-Source: Kubernetes DNS-Based Service Discovery, version 1.1.0; weights, the SOA and the names of
-endpoints without a hostname as CoreDNS makes them.  Left out: IPv6 (no records, hence empty
-answers) and names outside of the zone, which are refused: nothing is forwarded.
+Source: Kubernetes DNS-Based Service Discovery, version 1.1.0; what it leaves open (weights, the
+SOA, names of endpoints without a hostname or behind a cluster IP, SRV records of a Service's own
+name) as CoreDNS does it.  Left out: IPv6 (no records, hence empty answers).  Names outside of the
+zone are refused here.
 """
 
 from __future__ import annotations
@@ -27,9 +30,7 @@ from labkit.proxy import rules
 
 SCHEMA_VERSION = "1.1.0"
 TTL = 5  # seconds: CoreDNS' default, and as long as a client may believe in a Pod that is gone
-REVERSE_ZONE = "127.in-addr.arpa"  # all Pods and Services have loopback addresses
 _MAX_CHAIN = 8  # ExternalNames that point to each other
-_SERVICE_DEPTH, _ENDPOINT_DEPTH, _PORT_DEPTH = 3, 4, 5
 
 
 class Record(NamedTuple):
@@ -44,6 +45,7 @@ class Record(NamedTuple):
 class Directory:
     """What is known of the cluster; `address` is the DNS server's own.
 
+    All Pods and Services have addresses that begin like that one, so `reverse` is their zone.
     Keys of Services are `namespace/name`; the functions are indexes.
     """
 
@@ -55,6 +57,11 @@ class Directory:
     services_at: Callable[[str], list[Mapping]]  # by cluster IP
     slices_with: Callable[[str], list[Mapping]]  # by the address of an endpoint
 
+    @property
+    def reverse(self) -> str:
+        """The zone of names for addresses: `127.in-addr.arpa`."""
+        return f"{self.address.partition('.')[0]}.in-addr.arpa"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -64,6 +71,15 @@ class Answer:
     records: tuple[Record, ...] = ()
     authority: tuple[Record, ...] = ()
     additional: tuple[Record, ...] = ()
+
+
+class _Offer(NamedTuple):
+    """A port that can be connected to at a host: what an SRV record says."""
+
+    name: str
+    protocol: str
+    port: int
+    host: str
 
 
 _Node = Mapping[str, list[str]]  # record type → data
@@ -115,7 +131,7 @@ def _soa(directory: Directory, zone: str, serial: int) -> Record:
 
 
 def _zone(directory: Directory, name: str) -> str | None:
-    for zone in (directory.domain, REVERSE_ZONE):
+    for zone in (directory.domain, directory.reverse):
         if name == zone or name.endswith(f".{zone}"):
             return zone
     return None
@@ -123,7 +139,7 @@ def _zone(directory: Directory, name: str) -> str | None:
 
 def _at(directory: Directory, name: str) -> _Node | None:
     """What is at a name inside of a zone, by record type; None where there is no such name."""
-    if _zone(directory, name) == REVERSE_ZONE:
+    if _zone(directory, name) == directory.reverse:
         return _at_reverse(directory, name)
     labels = tuple(name.removesuffix(directory.domain).rstrip(".").split("."))
     match labels:
@@ -145,10 +161,16 @@ def _at(directory: Directory, name: str) -> _Node | None:
 
 
 def _at_pod(label: str) -> _Node | None:
+    address = label.replace("-", ".")
+    return {"A": [address]} if _is_address(address) else None
+
+
+def _is_address(text: str) -> bool:
     try:
-        return {"A": [str(IPv4Address(label.replace("-", ".")))]}
+        IPv4Address(text)
     except AddressValueError:
-        return None
+        return False
+    return True
 
 
 def _at_service(directory: Directory, labels: tuple[str, ...]) -> _Node | None:
@@ -158,52 +180,54 @@ def _at_service(directory: Directory, labels: tuple[str, ...]) -> _Node | None:
         return None
     if service["spec"].get("type") == "ExternalName":
         target = service["spec"]["externalName"].rstrip(".")
-        return None if below else {"CNAME": [f"{target}."]}
-    if rules.has_cluster_ip(service):
-        return _at_virtual(directory, service, below)
-    return _at_headless(directory, service, below)
-
-
-def _at_virtual(directory: Directory, service: Mapping, below: list[str]) -> _Node | None:
-    """Names of a Service with a cluster IP."""
-    if not below:
-        return {"A": [service["spec"]["clusterIP"]]}
-    host = service_name(directory, service)
-    named = [
-        (port["name"], port.get("protocol", "TCP"), f"0 100 {port['port']} {host}")
-        for port in service["spec"].get("ports") or ()
-        if port.get("name")
-    ]
-    return _at_port(below, named)
-
-
-def _at_headless(directory: Directory, service: Mapping, below: list[str]) -> _Node | None:
-    """Names of a Service without a cluster IP, which are those of its ready endpoints."""
-    ready = list(_ready(directory, service))
-    if not below:
-        addresses = sorted({address for _, address, _ in ready})
-        return {"A": addresses} if addresses else None
+        # An address is nobody's alias.
+        return None if below or _is_address(target) else {"CNAME": [f"{target}."]}
     if len(below) == 1 and not below[0].startswith("_"):
-        addresses = sorted({address for host, address, _ in ready if host == below[0]})
-        return {"A": addresses} if addresses else None
-    weight = 100 // len(ready) if ready else 0
-    name = service_name(directory, service)
-    named = [
-        (port["name"], port.get("protocol") or "TCP", f"0 {weight} {port['port']} {host}.{name}")
-        for host, _, ports in ready
-        for port in ports
-        if port.get("name") and port.get("port")
+        found = {address for host, address, _ in _ready(directory, service) if host == below[0]}
+        return {"A": sorted(found)} if found else None
+    if rules.has_cluster_ip(service):
+        addresses, offers = [service["spec"]["clusterIP"]], _virtual(directory, service)
+    else:
+        addresses = sorted({address for _, address, _ in _ready(directory, service)})
+        offers = _headless(directory, service)
+    if below:
+        return _at_port(below, offers)
+    return {"A": addresses, "SRV": _srv(offers)} if addresses else None
+
+
+def _virtual(directory: Directory, service: Mapping) -> list[_Offer]:
+    """The ports of a Service with a cluster IP."""
+    host = service_name(directory, service)
+    return [
+        _Offer(port.get("name") or "", port.get("protocol") or "TCP", port["port"], host)
+        for port in service["spec"].get("ports") or ()
     ]
-    return _at_port(below, named)
 
 
-def _at_port(below: list[str], named: list[tuple[str, str, str]]) -> _Node | None:
-    """SRV records at `_port._proto`, among `named`: (port, protocol, data)."""
+def _headless(directory: Directory, service: Mapping) -> list[_Offer]:
+    """The ports of each ready endpoint."""
+    name = service_name(directory, service)
+    return [
+        _Offer(
+            port.get("name") or "", port.get("protocol") or "TCP", port["port"], f"{host}.{name}"
+        )
+        for host, _, ports in _ready(directory, service)
+        for port in ports
+        if port.get("port")
+    ]
+
+
+def _srv(offers: list[_Offer]) -> list[str]:
+    return sorted({f"0 {100 // len(offers)} {one.port} {one.host}" for one in offers})
+
+
+def _at_port(below: list[str], offers: list[_Offer]) -> _Node | None:
+    """SRV records at `_port._proto`."""
     protocol = below[-1]
-    of_protocol = [each for each in named if protocol == f"_{each[1].lower()}"]
+    of_protocol = [one for one in offers if one.name and protocol == f"_{one.protocol.lower()}"]
     if len(below) == 1:
         return _EMPTY if of_protocol else None
-    found = sorted({data for port, _, data in of_protocol if below == [f"_{port}", protocol]})
+    found = _srv([one for one in of_protocol if below == [f"_{one.name}", protocol]])
     return {"SRV": found} if found else None
 
 
@@ -218,7 +242,7 @@ def _ready(directory: Directory, service: Mapping) -> Iterator[tuple[str, str, l
 
 
 def hostname(endpoint: Mapping) -> str:
-    """The label of an endpoint of a headless Service: its hostname, else its address, dashed."""
+    """The label of an endpoint below its Service's: its hostname, else its address, dashed."""
     return endpoint.get("hostname") or endpoint["addresses"][0].replace(".", "-")
 
 
@@ -239,11 +263,11 @@ def _at_reverse(directory: Directory, name: str) -> _Node | None:
 
 
 def _endpoint_names(directory: Directory, address: str) -> Iterator[str]:
-    """The names of a ready endpoint in the headless Services that it belongs to."""
+    """The names of a ready endpoint in the Services that it belongs to."""
     for slice_ in directory.slices_with(address):
         for key in rules.service_keys(slice_):
             service = directory.services.get(key)
-            if service is None or service["spec"].get("clusterIP") != "None":
+            if service is None:
                 continue
             for host, ip, _ in _ready(directory, service):
                 if ip == address:

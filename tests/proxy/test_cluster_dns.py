@@ -9,6 +9,7 @@ import dns.flags
 import dns.message
 import dns.opcode
 import dns.rcode
+import dns.rdatatype
 import dns.resolver
 import dns.reversename
 import pytest
@@ -20,7 +21,14 @@ from labkit.client import Client
 from labkit.clock import Clock
 from labkit.errors import ClusterError
 from labkit.kube.resources import ENDPOINT_SLICES, SERVICES
-from labkit.proxy import ClusterDNS, kube_dns_endpoint_slice, kube_dns_service, rules
+from labkit.proxy import (
+    ClusterDNS,
+    dns_upstream,
+    kube_dns_endpoint_slice,
+    kube_dns_service,
+    rules,
+)
+from labkit.proxy.dns_upstream import Upstream, nameservers
 from tests.proxy.loopback import free_port, fresh_ip, service_cidr, service_ip
 
 IP, DNS_IP = service_ip(77), service_ip(10)
@@ -125,7 +133,82 @@ async def test_answers_live_for_five_seconds_and_are_authoritative(client, serve
     assert missing.authority[0][0].minimum == 5
 
 
-async def test_other_names_are_refused_at_once(server):
+def at_once(server, wire):
+    """The response to a query that need not wait; None if there is none."""
+    sent = []
+    server.respond(wire, sent.append)
+    return sent[0] if sent else None
+
+
+@pytest.fixture
+async def elsewhere(client, server, monkeypatch):
+    """A DNS server of another cluster, which asks the first one for what it does not know."""
+    monkeypatch.setattr(dns_upstream, "_TIMEOUT", 0.1)
+    upstream = Upstream(["127.0.0.253", server.address], server.port)  # nobody listens at the first
+    made = ClusterDNS(
+        client,
+        Clock(),
+        address=fresh_ip(),
+        port=0,
+        fallback_port=0,
+        domain="other",
+        upstream=upstream,
+    )
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_names_outside_of_the_cluster_are_asked_for_elsewhere(
+    client, server, elsewhere, resolver
+):
+    await create(client, "web", IP)
+    await create_headless(client, "many", 100)
+    await resolves(resolver, WEB)
+    await resolves(resolver, "many.default.svc.cluster.local.")
+    answer = await ask(elsewhere, WEB)
+    assert answer.answer[0].to_text() == f"{WEB} 5 IN A {IP}"
+    assert answer.flags & dns.flags.RA
+    missing = await ask(elsewhere, "nobody.default.svc.cluster.local.")
+    assert missing.rcode() == dns.rcode.NXDOMAIN
+    assert missing.authority[0].rdtype == dns.rdatatype.SOA
+    query = dns.message.make_query("many.default.svc.cluster.local.", "A")
+    whole = await dns.asyncquery.tcp(query, elsewhere.address, port=elsewhere.port, timeout=10)
+    assert len(whole.answer[0]) == 100
+
+
+async def test_an_external_name_is_followed_out_of_the_cluster(client, server, elsewhere, resolver):
+    await create(client, "web", IP)
+    spec = {"type": "ExternalName", "externalName": WEB.rstrip(".")}
+    meta = {"name": "docs", "namespace": "default"}
+    await client.create(SERVICES, {"metadata": meta, "spec": spec})
+    await resolves(resolver, "docs.default.svc.cluster.local.")
+    answer = await ask(elsewhere, "docs.default.svc.other.")
+    assert [found.to_text() for found in answer.answer] == [
+        f"docs.default.svc.other. 5 IN CNAME {WEB}",
+        f"{WEB} 5 IN A {IP}",
+    ]
+
+
+async def test_when_no_other_server_answers_the_client_is_told(client, monkeypatch):
+    monkeypatch.setattr(dns_upstream, "_TIMEOUT", 0.1)
+    upstream = Upstream(["127.0.0.253"], free_port("127.0.0.253"))
+    made = ClusterDNS(
+        client, Clock(), address=fresh_ip(), port=0, fallback_port=0, upstream=upstream
+    )
+    await made.start()
+    assert (await ask(made, "example.org.")).rcode() == dns.rcode.SERVFAIL
+    await made.stop()
+
+
+def test_name_servers_are_read_from_a_resolv_conf(tmp_path):
+    path = tmp_path / "resolv.conf"
+    path.write_text("# nameserver 1.1.1.1\nnameserver 192.0.2.1\nnameserver fd00::1\nsearch x\n")
+    assert nameservers(path) == ("192.0.2.1",)
+    assert nameservers(tmp_path / "none") == ()
+
+
+async def test_other_names_are_refused_at_once_where_there_is_nobody_to_ask(server):
     answer = await ask(server, "example.org.")
     assert answer.rcode() == dns.rcode.REFUSED
     assert not answer.flags & dns.flags.AA
@@ -174,7 +257,7 @@ async def test_the_longest_silent_connection_makes_room_for_new_ones(server):
 
 async def test_what_is_no_question_gets_the_code_for_it(server):
     query = dns.message.make_query("cluster.local.", "SOA")
-    answer = dns.message.from_wire(server.respond(query.to_wire()))
+    answer = dns.message.from_wire(at_once(server, query.to_wire()))
     assert answer.answer[0].to_text().startswith("cluster.local. 5 IN SOA ns.dns.cluster.local.")
     chaos = dns.message.make_query("version.bind.", "TXT", rdclass="CH")
     assert _code(server, chaos) == dns.rcode.REFUSED
@@ -185,13 +268,13 @@ async def test_what_is_no_question_gets_the_code_for_it(server):
     assert _code(server, future) == dns.rcode.BADVERS
     assert _code(server, dns.message.Message()) == dns.rcode.FORMERR
     broken = query.to_wire()[:-3]
-    assert dns.message.from_wire(server.respond(broken)).rcode() == dns.rcode.FORMERR
-    assert server.respond(answer.to_wire()) is None
-    assert server.respond(b"hello") is None
+    assert dns.message.from_wire(at_once(server, broken)).rcode() == dns.rcode.FORMERR
+    assert at_once(server, answer.to_wire()) is None
+    assert at_once(server, b"hello") is None
 
 
 def _code(server, query):
-    return dns.message.from_wire(server.respond(query.to_wire())).rcode()
+    return dns.message.from_wire(at_once(server, query.to_wire())).rcode()
 
 
 async def test_a_refused_port_falls_back_to_the_other(client):

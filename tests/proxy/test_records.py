@@ -1,5 +1,7 @@
 """The DNS specification of Kubernetes, by tables."""
 
+import dataclasses
+
 import pytest
 
 from labkit.kube import objects
@@ -57,6 +59,7 @@ CLUSTER = directory(
         service("idle", "None", ("sql", 5432, "TCP")),
         service("shared", "None", ("sql", 5432, "TCP")),
         service("docs", "", type="ExternalName", externalName="docs.example.org"),
+        service("number", "", type="ExternalName", externalName="192.0.2.1"),
         service("alias", "", type="ExternalName", externalName="web.shop.svc.cluster.local"),
         service("loop", "", type="ExternalName", externalName="loop.shop.svc.cluster.local"),
     ],
@@ -89,6 +92,10 @@ SQL = f"_sql._tcp.db.{SVC}"
         (f"db-0.db.{SVC}", "A", ["127.244.1.4"]),
         (f"127-244-1-6.db.{SVC}", "A", ["127.244.1.6"]),
         (f"a.shared.{SVC}", "A", ["127.244.1.8", "127.244.1.9"]),
+        (f"127-244-1-2.web.{SVC}", "A", ["127.244.1.2"]),
+        (f"web.{SVC}", "SRV", [f"0 33 {port} web.{SVC}" for port in (443, 80, 81)]),
+        (f"shared.{SVC}", "SRV", [f"0 50 5432 a.shared.{SVC}"]),
+        ("2.1.244.127.in-addr.arpa.", "PTR", [f"127-244-1-2.web.{SVC}"]),
         (
             SQL,
             "SRV",
@@ -142,7 +149,8 @@ def test_a_name_without_records_of_the_type_is_an_empty_answer(name, kind):
         f"idle.{SVC}",  # headless without ready endpoints
         f"_https._tcp.web.{SVC}",
         f"_http._udp.web.{SVC}",
-        f"127-244-1-2.web.{SVC}",  # a Service with a cluster IP hides its endpoints
+        f"127-244-1-9.web.{SVC}",
+        f"number.{SVC}",  # an alias of an address
         f"a.b.c.web.{SVC}",
         f"x.docs.{SVC}",
         "127-244-1.shop.pod.cluster.local.",
@@ -155,7 +163,7 @@ def test_a_name_that_does_not_exist_is_nxdomain(name):
 
 
 def test_an_address_without_a_name_is_nxdomain_in_the_reverse_zone():
-    for address in ("9.9.96.127", "2.1.244.127", "5.1.244.127"):
+    for address in ("9.9.96.127", "5.1.244.127"):
         answer = records.lookup(CLUSTER, f"{address}.in-addr.arpa.", "PTR", SERIAL)
         assert answer == Answer("NXDOMAIN", (), (REVERSE_SOA,))
 
@@ -192,6 +200,13 @@ def test_srv_records_bring_the_addresses_of_their_hosts():
         Record(f"db-1.db.{SVC}", "A", "127.244.1.3"),
         Record(f"127-244-1-6.db.{SVC}", "A", "127.244.1.6"),
     }
+
+
+def test_the_reverse_zone_is_that_of_the_clusters_addresses():
+    elsewhere = dataclasses.replace(CLUSTER, address="10.96.0.10")
+    answer = records.lookup(elsewhere, "9.9.96.10.in-addr.arpa.", "PTR", SERIAL)
+    assert answer == Answer("NXDOMAIN", (), (SOA._replace(name="10.in-addr.arpa."),))
+    assert records.lookup(elsewhere, "9.9.96.127.in-addr.arpa.", "PTR", 0).code == "REFUSED"
 
 
 def test_the_zone_has_a_start_of_authority():
