@@ -145,9 +145,14 @@ def service_proxy(site: Site, client: Client) -> ServiceProxy:
 def cluster_dns(site: Site, client: Client) -> ClusterDNS:
     """The cluster's DNS."""
     from labkit.proxy import ClusterDNS
+    from labkit.proxy.dns_upstream import Upstream, nameservers
 
     return ClusterDNS(
-        client, site.clock, address=site.addresses.dns, fallback_port=DNS_FALLBACK_PORT
+        client,
+        site.clock,
+        address=site.addresses.dns,
+        fallback_port=DNS_FALLBACK_PORT,
+        upstream=Upstream(nameservers()),
     )
 
 
