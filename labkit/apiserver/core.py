@@ -19,6 +19,7 @@ from dataclasses import replace
 from labkit.apiserver import (
     bootstrap,
     deletion,
+    discovery,
     ephemeral,
     options,
     reads,
@@ -127,6 +128,8 @@ class APIServer:
         where = self.parse(request.path)
         if self._reviews.concern(where):
             return self._reviews.answer(where, request)
+        if request.method == "GET" and (found := self._resource_list(request.path)):
+            return Result(200, found)
         if request.method == "GET":
             answer = self._read(where, request)
         else:
@@ -137,6 +140,13 @@ class APIServer:
     def _aggregated(self, path: str) -> AggregatedHandler | None:
         parts = path.split("/", 4)
         if len(parts) < 4 or parts[1] != "apis":
+    def _resource_list(self, path: str) -> dict | None:
+        """What is served at `/api/v1` or `/apis/group/version`, for clients in this process."""
+        if path.count("/") != (3 if path.startswith("/apis/") else 2):
+            return None
+        groups = {one.path: one for one in discovery.served(self.registry.rows)}
+        return discovery.resource_list(groups[path]) if path in groups else None
+
             return None
         return self.aggregated.get((parts[2], parts[3]))
 

@@ -387,3 +387,12 @@ async def test_a_server_that_has_stopped_is_out_of_reach(client, api):
     assert all(event["type"] in ("ADDED", "BOOKMARK") for event in events)
     with pytest.raises(ConnectionError):
         await client.list(NAMESPACES)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/api/v1", "Service"), ("/apis/apps/v1", "StatefulSet")],
+)
+async def test_a_client_in_the_same_process_can_ask_what_is_served(client, path, kind):
+    answer = await client.transport.request("GET", path)
+    assert kind in [one["kind"] for one in answer["resources"]]
