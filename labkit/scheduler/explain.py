@@ -62,7 +62,7 @@ class _Asked:
 
     def __init__(self, alike: PodClass, cache: Cache) -> None:
         self._alike, self._cache = alike, cache
-        self._least = alike.domains.least()
+        self._refused = alike.domains.refused()
         self._guests = cache.guests(alike.pod)
 
     def filters(self, name: str) -> dict[str, tuple[str, ...]]:
@@ -71,7 +71,7 @@ class _Asked:
         crowded = self._crowded(info)
         found = {plugin: function(alike.pod, crowded) for plugin, function in FILTERS.items()}
         found["VolumeBinding"] = alike.needs.volumes.blocked or alike.needs.volumes.refusal(info)
-        found["PodTopologySpread"] = hard_refusal(info.labels, alike.domains, self._least)
+        found["PodTopologySpread"] = hard_refusal(info.labels, self._refused)
         found["InterPodAffinity"] = alike.neighbours.refusal(info.labels)
         return {plugin: why.reasons if why else () for plugin, why in found.items()}
 

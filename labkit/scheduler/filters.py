@@ -76,14 +76,17 @@ def node_ports(pod: PodView, node: NodeInfo) -> Refusal | None:
 
 def node_resources_fit(pod: PodView, node: NodeInfo) -> Refusal | None:
     """The sum of all Pods' requests must fit into what the node can allocate."""
-    reasons, resolvable = [], True
-    if node.free(PODS) < 1:
-        reasons.append("Too many pods")
-    for name, amount in pod.requests.items():
-        if amount > 0 and amount > node.free(name):
-            reasons.append(f"Insufficient {name}")
-            resolvable = resolvable and amount <= node.allocatable.get(name, 0)
-    return Refusal("NodeResourcesFit", tuple(reasons), resolvable) if reasons else None
+    room = node.allocatable
+    if len(node.pods) < room.get(PODS, 0) and all(
+        amount <= room.get(name, 0) - node.requested.get(name, 0) or not amount
+        for name, amount in pod.requests.items()
+    ):
+        return None
+    lacking = [name for name, amount in pod.requests.items() if amount > max(0, node.free(name))]
+    reasons = ["Too many pods"] if node.free(PODS) < 1 else []
+    reasons += [f"Insufficient {name}" for name in lacking]
+    resolvable = all(pod.requests[name] <= room.get(name, 0) for name in lacking)
+    return Refusal("NodeResourcesFit", tuple(reasons), resolvable)
 
 
 # Those that look at the Node alone, and those that look at what is on it already.

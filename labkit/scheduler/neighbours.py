@@ -15,7 +15,8 @@ Source: kube-scheduler's InterPodAffinity plugin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import add
 
 from labkit.scheduler.affinity import Terms
 from labkit.scheduler.filters import Refusal
@@ -124,10 +125,17 @@ class Neighbours:
                 if not values:
                     del self.amounts[kind][key]
 
+    def refused(self) -> dict[str, Collection[str]]:
+        """By label: the values that no node may have.  What the Pod wants near is not in it."""
+        found: dict[str, Collection[str]] = dict(self.amounts[ANTI])
+        for key, values in self.amounts[EXISTING].items():
+            found[key] = {*found.get(key, ()), *values}
+        return found
+
     @property
-    def strict(self) -> bool:
-        """Whether there is anything that could refuse a node."""
-        return bool(self._terms.affinity or self.amounts[ANTI] or self.amounts[EXISTING])
+    def wants_friends(self) -> bool:
+        """Whether only `refusal` can tell about a node: the Pod has required affinity."""
+        return bool(self._terms.affinity)
 
     def refusal(self, labels: Mapping[str, str]) -> Refusal | None:
         """Why a node with these labels cannot take the Pod."""
@@ -148,12 +156,12 @@ class Neighbours:
             return True
         return not friends and self._likes_itself
 
-    def scores(self, labels: Sequence[Mapping[str, str]]) -> list[int]:
-        """Scores 0..100 of nodes with these labels."""
-        raw = [0] * len(labels)
+    def scores(self, columns: Mapping[str, Sequence[str | None]]) -> list[int]:
+        """Scores 0..100 of nodes, from a column with their values of each label of a wish."""
+        raw: list[int] = []
         for key, values in self.amounts[SCORE].items():
-            for index, each in enumerate(labels):
-                raw[index] += values.get(each.get(key), 0)
+            found = [values.get(value, 0) for value in columns[key]]
+            raw = list(map(add, raw, found)) if raw else found
         least, most = min(raw), max(raw)
         if least == most:
             return [0] * len(raw)

@@ -14,7 +14,7 @@ In a big cluster not all nodes are scored, but the first so many that can take t
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, islice
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ from labkit.scheduler.table import (
     totals,
 )
 
-_CLASSES = 256  # classes of Pods that are remembered
+_CLASSES, _ROWS = 256, 100_000  # that are remembered: classes of Pods, and rows of them all
 _FEW = 100  # minFeasibleNodesToFind: with so few nodes all are scored
 _LEAST_PERCENT = 5
 
@@ -84,9 +84,11 @@ class PodClass:
     def __init__(self, pod: PodView, needs: Needs, cache: Cache) -> None:
         self.pod, self.needs = pod, needs
         self._cache = cache
-        self._hard = any(each.hard for each in needs.spread.constraints)
         self._only = named_nodes(pod.spec)
         self._images = tuple({normalized_image(name) for name in pod.images})
+        # What was found out about Pods that fit nowhere, until a node changes: a thousand replicas
+        # that wait are refused once.
+        self.known: dict[tuple, object] = {}
         self._rebuild()
 
     @property
@@ -95,8 +97,9 @@ class PodClass:
         return self._only is None
 
     def _rebuild(self) -> None:
+        self.known.clear()
         spread, pod = self.needs.spread, self.pod
-        self.table, self.domains = Table(spread), Domains(spread, pod.labels)
+        self.table, self.domains = Table(), Domains(spread, pod.labels)
         self.neighbours = Neighbours(pod, self._cache.namespaces)
         self._parts: dict[str, NodePart] = {}
         self._matcher = Matcher(spread, pod.namespace)
@@ -129,6 +132,9 @@ class PodClass:
         if changed is None or self._state != self._derived_from():
             self._rebuild()
             return
+        if not changed:
+            return
+        self.known.clear()
         self._mark = self._cache.mark()
         places = self._cache.places
         for place, name in sorted((places[name], name) for name in changed if name in places):
@@ -137,15 +143,22 @@ class PodClass:
             self._renew(place, self._cache.infos[name])
 
     def _renew(self, place: int, info: NodeInfo) -> None:
-        if place < len(self.table.rows):
-            self._count(self.table.rows[place], -1)
         fresh = row(self.pod, self._part(info), info, self._matcher, self._voices)
+        if place < len(self.table.rows):
+            self._swap(self.table.rows[place], fresh)
+        else:
+            self.domains.add(fresh.part.domains, fresh.counts)
+            self.neighbours.add(fresh.said)
         self.table.set(place, fresh)
-        self._count(fresh)
 
-    def _count(self, each: Row, sign: int = 1) -> None:
-        self.domains.add(each.part.domains, each.counts, sign)
-        self.neighbours.add(each.said, sign)
+    def _swap(self, old: Row, fresh: Row) -> None:
+        """Count one row instead of another; most often nothing has changed in what counts."""
+        if old.counts != fresh.counts or old.part is not fresh.part:
+            self.domains.add(old.part.domains, old.counts, -1)
+            self.domains.add(fresh.part.domains, fresh.counts)
+        if old.said != fresh.said:
+            self.neighbours.add(old.said, -1)
+            self.neighbours.add(fresh.said)
 
     def _part(self, info: NodeInfo) -> NodePart:
         part = self._parts.get(info.name)
@@ -166,9 +179,12 @@ class PodClass:
         around = chain(range(start, count), range(start))
         is_open = self.table.open
         found = compress(around, chain(islice(is_open, start, None), islice(is_open, start)))
-        if self._hard or self.neighbours.strict:
-            least, rows = self.domains.least(), self.table.rows
-            found = (place for place in found if not self._misplaced(rows[place], least))
+        for key, values in self._refused_values():
+            column = self.table.labels(key)
+            found = _without(found, column, values)
+        if self.neighbours.wants_friends:
+            rows, refusal = self.table.rows, self.neighbours.refusal
+            found = (place for place in found if not refusal(rows[place].part.labels))
         if guests:
             names = self.names
             found = (
@@ -178,19 +194,24 @@ class PodClass:
             )
         return list(islice(found, enough))
 
+    def _refused_values(self) -> Iterator[tuple[str, Collection]]:
+        """Labels with the values that a node must not have."""
+        yield from self.domains.refused().items()
+        yield from self.neighbours.refused().items()
+
     def can_take(self, name: str, guests: Guests) -> bool:
         """Whether one node can take the Pod."""
         if name not in self.names:
             return False
         place = self.names.index(name)
         return bool(self.table.open[place]) and not (
-            self._misplaced(self.table.rows[place], self.domains.least())
+            self._misplaced(self.table.rows[place], self.domains.refused())
             or (name in guests and self._beside(place, guests[name]))
         )
 
-    def _misplaced(self, each: Row, least: Sequence[int]) -> Refusal | None:
+    def _misplaced(self, each: Row, refused: Mapping[str, set]) -> Refusal | None:
         labels = each.part.labels
-        return hard_refusal(labels, self.domains, least) or self.neighbours.refusal(labels)
+        return hard_refusal(labels, refused) or self.neighbours.refusal(labels)
 
     def _beside(self, place: int, guests: Sequence[PodView]) -> Refusal | None:
         info = self._cache.infos[self.names[place]].copy()
@@ -204,19 +225,17 @@ class PodClass:
         fresh = row(self.pod, old.part, info, self._matcher, self._voices)
         if fresh.refusal:
             return fresh.refusal
-        self._count(old, -1)
-        self._count(fresh)
-        found = self._misplaced(fresh, self.domains.least())
-        self._count(fresh, -1)
-        self._count(old)
+        self._swap(old, fresh)
+        found = self._misplaced(fresh, self.domains.refused())
+        self._swap(fresh, old)
         return found
 
     def refusals(self, guests: Guests) -> dict[str, Refusal]:
         """Why each node cannot take the Pod, for those that cannot."""
-        least = self.domains.least()
+        refused = self.domains.refused()
         found = {}
         for place, (name, each) in enumerate(zip(self.names, self.table.rows, strict=True)):
-            why = each.refusal or self._misplaced(each, least)
+            why = each.refusal or self._misplaced(each, refused)
             if not why and name in guests:
                 why = self._beside(place, guests[name])
             if why:
@@ -240,6 +259,12 @@ class PodClass:
         return relative(self.table, places, self.domains, self.neighbours)
 
 
+def _without(
+    places: Iterable[int], column: Sequence, values: Collection[str | None]
+) -> Iterator[int]:
+    return (place for place in places if column[place] not in values)
+
+
 class Placer:
     """Decides for one Pod after the other, on the state of `cache`."""
 
@@ -253,14 +278,19 @@ class Placer:
         total = len(self.cache.order)
         if why := self._blocked(pod, needs):
             return Decision(None, {}, 0, total, why)
-        alike, guests = self.alike(pod, needs), self.cache.guests(pod)
+        alike = self.alike(pod, needs)
+        if known := alike.known.get(("decision", pod.priority, pod.nominated)):
+            return known
+        guests = self.cache.guests(pod)
         if alike.can_take(pod.nominated, guests):
             return Decision(pod.nominated, {}, 1, total)
         count = len(alike.names)
         start, enough = self._start % count if count else 0, nodes_to_find(count)
         places = alike.feasible(start, enough, guests)
         if not places:
-            return Decision(None, alike.refusals(guests), 0, total)
+            refused = Decision(None, alike.refusals(guests), 0, total)
+            alike.known["decision", pod.priority, pod.nominated] = refused
+            return refused
         if len(places) == enough and alike.lasting:
             self._start = places[-1] + 1
         chosen = self.source.choice(alike.best(places))
@@ -282,6 +312,6 @@ class Placer:
             found = PodClass(pod, needs, self.cache)
         if found.lasting:
             self._classes[identity] = found  # at the end: used last
-        if len(self._classes) > _CLASSES:
+        if len(self._classes) > max(1, min(_CLASSES, _ROWS // max(1, len(self.cache.order)))):
             del self._classes[next(iter(self._classes))]
         return found

@@ -97,6 +97,8 @@ def preempt(
     """What preemption can do for a Pod that `decision` has found no node for."""
     if why := _not_eligible(pod, decision, cache):
         return Outcome(message=why)
+    if known := alike.known.get(("preemption", pod.priority)):
+        return known
     nodes = [name for name in alike.names if _could_help(decision, name)]
     reasons: list[str] = []
     found: list[Victims] = []
@@ -115,7 +117,8 @@ def preempt(
         return Outcome(_gentlest(found))
     reasons += [_UNHELPFUL] * (decision.total - len(nodes))
     message = f"0/{decision.total} nodes are available: {histogram(reasons)}."
-    return Outcome(message=message, hopeless=True)
+    outcome = alike.known["preemption", pod.priority] = Outcome(message=message, hopeless=True)
+    return outcome
 
 
 def _not_eligible(pod: PodView, decision: Decision, cache: Cache) -> str:

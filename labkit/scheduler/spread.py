@@ -24,7 +24,8 @@ from labkit.scheduler.scores import BEST
 
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 _WORDS = "node(s) didn't match pod topology spread constraints"
-_MISSING = (f"{_WORDS} (missing required label)",)
+_LACKING = Refusal("PodTopologySpread", (f"{_WORDS} (missing required label)",))
+_SKEWED = Refusal("PodTopologySpread", (_WORDS,), resolvable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,52 +176,70 @@ class Domains:
                 del nodes[domain], pods[domain]
 
     def least(self) -> list[int]:
-        """For each constraint the Pods of its emptiest domain (0 with too few domains)."""
+        """For each hard constraint the Pods of its emptiest domain (0 with too few domains)."""
         return [
             0 if len(pods) < each.min_domains else min(pods.values(), default=0)
             for each, pods in zip(self.spread.constraints, self.pods, strict=True)
+            if each.hard
         ]
 
+    def refused(self) -> dict[str, set[str | None]]:
+        """By label: the values that no node may have, after the hard constraints."""
+        found: dict[str, set[str | None]] = {}
+        hard = [index for index, each in enumerate(self.spread.constraints) if each.hard]
+        for index, least in zip(hard, self.least(), strict=True):
+            each, own = self.spread.constraints[index], self.own[index]
+            most = each.max_skew + least - own
+            full = {value for value, count in self.pods[index].items() if count > most}
+            found.setdefault(each.key, {None}).update(full)
+        return found
 
-def hard_refusal(
-    labels: Mapping[str, str], domains: Domains, least: Sequence[int]
-) -> Refusal | None:
-    """Why a node with these labels cannot take the Pod, after the hard constraints."""
-    for index, each in enumerate(domains.spread.constraints):
-        if not each.hard:
-            continue
-        if each.key not in labels:
-            return Refusal("PodTopologySpread", _MISSING)
-        present = domains.pods[index].get(labels[each.key], 0)
-        if present + domains.own[index] - least[index] > each.max_skew:
-            return Refusal("PodTopologySpread", (_WORDS,), resolvable=True)
+
+def hard_refusal(labels: Mapping[str, str], refused: Mapping[str, set]) -> Refusal | None:
+    """Why a node with these labels cannot take the Pod; `refused` is that of its `Domains`."""
+    for key, values in refused.items():
+        if key not in labels:
+            return _LACKING
+        if labels[key] in values:
+            return _SKEWED
     return None
 
 
-def soft_scores(domains: Domains, values: Sequence[Sequence[str | None]]) -> list[int] | None:
+def soft_scores(domains: Domains, columns: Sequence[Sequence[str | None]]) -> list[int] | None:
     """Scores 0..100 of nodes, None where no soft constraint asks for any.
 
-    `values` has a column for each constraint: each node's value of its label.  Many nodes have the
+    There is a column for each soft constraint: each node's value of its label.  Many nodes have the
     same counts, so that a score is computed once for each combination of counts.
     """
-    explicit = domains.spread.explicit
-    columns, weights = [], []
-    for index, each in enumerate(domains.spread.constraints):
-        distinct = set(values[index])
-        if each.hard or (distinct == {None} and not explicit):
+    spread = domains.spread
+    judged = columns
+    if spread.explicit and any(None in values for values in columns):
+        complete = [row for row in zip(*columns, strict=True) if None not in row]
+        judged = list(zip(*complete, strict=True)) or [()] * len(columns)
+    counts, weights, soft = [], [], 0
+    for index, each in enumerate(spread.constraints):
+        if each.hard:
+            continue
+        values, sized, soft = columns[soft], judged[soft], soft + 1
+        # Each host is a domain of its own, without looking.
+        size = len(sized) if each.key == HOSTNAME else len(set(sized))
+        if size == 1 and not spread.explicit and values[0] is None:
             continue  # no node has such a label, as zones in a small cluster
-        present, named = domains.pods[index], distinct - {None}
-        if not named <= present.keys():  # a domain whose nodes do not count has no Pods
-            present = {value: present.get(value, 0) for value in named}
-        columns.append(list(map(present.get, values[index])))
-        size = len(named) if explicit else len(distinct)
+        counts.append(_counts(domains.pods[index], values))
         weights.append((math.log(size + 2), each.max_skew - 1))
-    if not columns:
+    if not counts:
         return None
-    rows = list(zip(*columns, strict=True))
-    raw = {row: _raw(row, weights, explicit) for row in set(rows)}
-    scores = _normalized(raw)
+    rows = list(zip(*counts, strict=True))
+    scores = _normalized({row: _raw(row, weights, spread.explicit) for row in set(rows)})
     return [scores[row] for row in rows]
+
+
+def _counts(pods: Mapping[str, int], values: Sequence[str | None]) -> list[int | None]:
+    found = list(map(pods.get, values))
+    if None not in found:
+        return found
+    # A domain whose nodes do not count has no Pods; a node without the label has no domain.
+    return [None if value is None else pods.get(value, 0) for value in values]
 
 
 def _raw(

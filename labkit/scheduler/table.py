@@ -7,8 +7,8 @@ built-in functions rather than for a loop in Python.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from operator import add
+from collections.abc import Callable, Mapping, Sequence
+from operator import add, itemgetter
 from typing import NamedTuple
 
 from labkit.scheduler import scores
@@ -81,36 +81,41 @@ def row(pod: PodView, part: NodePart, node: NodeInfo, matcher: Matcher, voices: 
 
 
 class Table:
-    """Rows by the place of their node in the cache's order; None where there is no node."""
+    """Rows by the place of their node in the cache's order, and columns of what is often asked."""
 
-    def __init__(self, spread: Spread) -> None:
-        self._keys = [each.key for each in spread.constraints]
-        self.rows: list[Row | None] = []
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
         self.open: list[bool] = []  # no filter refuses
         self.fixed: list[int] = []  # the weighted sum of the scores that need no other node
         self.taints: list[int] = []
         self.affinity: list[int] = []
-        # For each spread constraint the node's value of its label.
-        self.values: list[list[str | None]] = [[] for _ in self._keys]
+        self._labels: dict[str, list[str | None]] = {}
 
     def set(self, place: int, fresh: Row) -> None:
         """Put a row at its place; places are filled without gaps."""
         if place == len(self.rows):
-            for column in (self.rows, self.open, self.fixed, self.taints, self.affinity):
+            for column in (self.open, self.fixed, self.taints, self.affinity):
+                column.append(0)
+            for column in self._labels.values():
                 column.append(None)
-            for column in self.values:
-                column.append(None)
-        part = fresh.part
+            self.rows.append(fresh)
+            self._set_part(place, fresh.part)
+        elif fresh.part is not self.rows[place].part:
+            self._set_part(place, fresh.part)
         self.rows[place] = fresh
         self.open[place] = fresh.refusal is None
-        self.fixed[place] = _fixed(fresh)
+        self.fixed[place] = fresh.fit * _FIT + fresh.balance * _BALANCE + fresh.part.image * _IMAGE
+
+    def _set_part(self, place: int, part: NodePart) -> None:
         self.taints[place], self.affinity[place] = part.taints, part.affinity
-        for key, column in zip(self._keys, self.values, strict=True):
+        for key, column in self._labels.items():
             column[place] = part.labels.get(key)
 
-
-def _fixed(row: Row) -> int:
-    return sum(score * scores.WEIGHTS[name] for name, score in own_scores(row).items())
+    def labels(self, key: str) -> list[str | None]:
+        """The column of a label: its value on each node, None where a node lacks it."""
+        if key not in self._labels:
+            self._labels[key] = [each.part.labels.get(key) for each in self.rows]
+        return self._labels[key]
 
 
 def own_scores(row: Row) -> dict[str, int]:
@@ -122,6 +127,11 @@ def own_scores(row: Row) -> dict[str, int]:
     }
 
 
+_FIT = scores.WEIGHTS["NodeResourcesFit"]
+_BALANCE = scores.WEIGHTS["NodeResourcesBalancedAllocation"]
+_IMAGE = scores.WEIGHTS["ImageLocality"]
+
+
 def relative(
     table: Table, places: Sequence[int], domains: Domains, neighbours: Neighbours
 ) -> dict[str, list[int]]:
@@ -129,17 +139,17 @@ def relative(
 
     One that is the same for all, because nothing asks for it, may be missing.
     """
-    parts = {}
+    pick, parts = picker(places), {}
     for name, column in (("TaintToleration", table.taints), ("NodeAffinity", table.affinity)):
-        raw = _pick(column, places)
-        if any(raw):
+        if any(raw := pick(column)):
             parts[name] = scores.normalized(raw, reverse=name == "TaintToleration")
-    spread = soft_scores(domains, [_pick(column, places) for column in table.values])
+    soft = [each.key for each in domains.spread.constraints if not each.hard]
+    spread = soft_scores(domains, [pick(table.labels(key)) for key in soft])
     if spread is not None:
         parts["PodTopologySpread"] = spread
-    if neighbours.amounts[SCORE]:
-        rows = _pick(table.rows, places)
-        parts["InterPodAffinity"] = neighbours.scores([each.part.labels for each in rows])
+    if wishes := neighbours.amounts[SCORE]:
+        columns = {key: pick(table.labels(key)) for key in wishes}
+        parts["InterPodAffinity"] = neighbours.scores(columns)
     return {
         name: [score * scores.WEIGHTS[name] for score in values] for name, values in parts.items()
     }
@@ -147,13 +157,16 @@ def relative(
 
 def totals(
     table: Table, places: Sequence[int], domains: Domains, neighbours: Neighbours
-) -> list[int]:
+) -> Sequence[int]:
     """The sum of all scores of the nodes at `places`, up to a number that is the same for all."""
-    found = _pick(table.fixed, places)
+    found = picker(places)(table.fixed)
     for values in relative(table, places, domains, neighbours).values():
         found = list(map(add, found, values))
     return found
 
 
-def _pick(column: list, places: Sequence[int]) -> list:
-    return list(map(column.__getitem__, places))
+def picker(places: Sequence[int]) -> Callable[[Sequence], Sequence]:
+    """A function that picks the entries at `places` from a column."""
+    if len(places) == 1:
+        return lambda column: (column[places[0]],)
+    return itemgetter(*places)

@@ -89,6 +89,8 @@ def test_what_is_remembered_equals_what_is_computed_anew():
     for alike in placer._classes.values():
         alike.catch_up()
         fresh = PodClass(alike.pod, alike.needs, cache)
+        for key in alike.table._labels:
+            fresh.table.labels(key)
         assert vars(alike.table) == vars(fresh.table)
         assert alike.domains.pods == fresh.domains.pods
         assert alike.neighbours.amounts == fresh.neighbours.amounts

@@ -145,8 +145,8 @@ def test_hard_constraints_keep_the_skew(given, counts, zones, allowed):
     spread = spread_of(web, ())
     nodes = nodes_with(*counts, zones=zones)
     domains = domains_with(spread, web, nodes)
-    least = domains.least()
-    found = [n.name for n in nodes if hard_refusal(n.labels, domains, least) is None]
+    refused = domains.refused()
+    found = [n.name for n in nodes if hard_refusal(n.labels, refused) is None]
     assert found == allowed
 
 
@@ -156,7 +156,7 @@ def test_a_domain_is_refused_in_upstreams_words():
     nodes = [*nodes_with(1, 0, zones="ab"), info("bare")]
     domains = domains_with(spread, web, nodes)
     words = "node(s) didn't match pod topology spread constraints"
-    found = [hard_refusal(node.labels, domains, domains.least()) for node in nodes]
+    found = [hard_refusal(node.labels, domains.refused()) for node in nodes]
     assert found[0].reasons == (words,)
     assert found[1] is None
     assert found[2].reasons == (f"{words} (missing required label)",)
