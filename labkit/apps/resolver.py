@@ -1,4 +1,4 @@
-"""Names to addresses in a container of the lab: hosts file, then DNS over UDP.
+"""Names to addresses in a container of the lab: hosts file, then DNS.
 
 The C library reads the host's /etc/resolv.conf, and a container of the embedded engine is a
 process without a root directory of its own.  So programs in the lab's images ask here: this module
@@ -7,7 +7,8 @@ named there.  Where CONTAINER_ROOT is not set (a real container) it knows no nam
 back to the system's resolver.
 
 resolv.conf(5): `nameserver`, `search`, `options ndots:N timeout:N attempts:N`; and `port:N`, our
-extension, because an ordinary user cannot listen on port 53.  Left out: TCP, AAAA, caching.
+extension, because an ordinary user cannot listen on port 53.  An answer that does not fit into a
+datagram is asked for again over TCP.  Left out: AAAA, caching.
 
 It imports nothing that takes long to import: `wget` in a loop starts with it every time.
 """
@@ -16,6 +17,7 @@ import _socket
 import os
 
 A, IN, OPT, NXDOMAIN = 1, 1, 41, 3
+SERVFAIL, REFUSED = 2, 5  # another server may know more
 IP_BIND_ADDRESS_NO_PORT = 24  # the port is chosen by connect, of those free for its destination
 UDP_BYTES = 4096  # announced with EDNS0, for Services with many addresses
 
@@ -116,25 +118,58 @@ def skip_name(data, place):
 def ask(server, port, name, timeout):
     """One question to one server: (response code, addresses).  OSError, ValueError."""
     number = int.from_bytes(os.urandom(2), "big")
+    message = question(number, name)
+    data = exchange(server, port, message, timeout)
+    if len(data) > 2 and data[2] & 2:  # TC: there is more
+        data = exchange_over_tcp(server, port, message, timeout)
+    return answer(number, data)
+
+
+def exchange(server, port, message, timeout):
+    """The response to a query over UDP."""
     asking = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
     try:
         asking.settimeout(timeout)
         asking.connect((server, port))
-        asking.send(question(number, name))
-        return answer(number, asking.recv(UDP_BYTES))
+        asking.send(message)
+        return asking.recv(UDP_BYTES)
+    finally:
+        asking.close()
+
+
+def exchange_over_tcp(server, port, message, timeout):
+    """The response to a query over TCP, where each goes after its length."""
+    asking = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    try:
+        asking.settimeout(timeout)
+        asking.connect((server, port))
+        asking.sendall(len(message).to_bytes(2, "big") + message)
+        data = b""
+        while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
+            more = asking.recv(65536)
+            if not more:
+                raise ValueError("the answer is cut short")
+            data += more
+        return data[2:]
     finally:
         asking.close()
 
 
 def query(config, name):
-    """(response code, addresses) from the first server that answers; (None, []) if none does."""
+    """(response code, addresses) from the first server that knows; (None, []) if none answers."""
     options = config.options
     for _ in range(options["attempts"]):
+        refusal = None
         for server in config.servers:
             try:
-                return ask(server, options["port"], name, options["timeout"])
+                code, addresses = ask(server, options["port"], name, options["timeout"])
             except (OSError, ValueError, IndexError):
                 continue
+            if code not in (SERVFAIL, REFUSED):
+                return code, addresses
+            refusal = code
+        if refusal is not None:
+            return refusal, []
     return None, []
 
 

@@ -29,6 +29,7 @@ class NameServer:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.silent = 0  # how many questions to leave unanswered
+        self.cut = False  # whether answers over UDP are cut
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -46,7 +47,20 @@ class NameServer:
             if self.silent:
                 self.silent -= 1
                 continue
-            self.socket.sendto(self.answer(question, name).to_wire(), client)
+            answer = self.answer(question, name)
+            if self.cut:
+                answer.answer.clear()
+                answer.flags |= dns.flags.TC
+            self.socket.sendto(answer.to_wire(), client)
+
+    def serve_one_over_tcp(self, listener: socket.socket) -> None:
+        link, _ = listener.accept()
+        with link:
+            question = dns.message.from_wire(link.recv(4096)[2:])
+            wire = self.answer(question, question.question[0].name.to_text()).to_wire()
+            framed = len(wire).to_bytes(2, "big") + wire
+            for part in (framed[:1], framed[1:100], framed[100:]):
+                link.sendall(part)
 
     def answer(self, question: dns.message.Message, name: str) -> dns.message.Message:
         answer = dns.message.make_response(question)
@@ -140,6 +154,26 @@ def test_a_lost_answer_is_asked_for_again(root: Path, server: NameServer) -> Non
     server.silent = 1
     assert resolver.resolve("myapp") == ["127.96.0.5"]
     assert server.asked == ["myapp.default.svc.cluster.local."] * 2
+
+
+def test_an_answer_that_is_cut_is_asked_for_over_tcp(root: Path, server: NameServer) -> None:
+    server.cut = True
+    with socket.create_server(("127.0.0.1", server.port)) as listener:
+        thread = threading.Thread(target=server.serve_one_over_tcp, args=(listener,), daemon=True)
+        thread.start()
+        assert len(resolver.resolve("many.default.svc.cluster.local")) == 60
+        thread.join(10)
+
+
+def test_a_server_that_refuses_leaves_it_to_the_next(
+    root: Path, server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"127.0.0.8": (resolver.REFUSED, []), "127.0.0.9": (0, ["127.9.9.1"])}
+    monkeypatch.setattr(resolver, "ask", lambda server, *_: answers[server])
+    config = resolver.Config("nameserver 127.0.0.8\nnameserver 127.0.0.9\n")
+    assert resolver.query(config, "example.org") == (0, ["127.9.9.1"])
+    config.servers.pop()
+    assert resolver.query(config, "example.org") == (resolver.REFUSED, [])
 
 
 @pytest.mark.parametrize("name", ["a..b", "x" * 64, ".", "-"])
