@@ -10,12 +10,11 @@ quota), network/dns.  Left out: OOM score, cgroup parents, seccomp and AppArmor 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labkit.kube import quantity
 from labkit.kubelet import instances as inst
-from labkit.kubelet import volumes
 from labkit.kubelet.env import expand
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
@@ -71,9 +70,9 @@ def sandbox_config(pod: Mapping, attempt: int, place: NodePlace, address: str = 
 
 def app_config(
     pod: Mapping, container: Mapping, attempt: int, place: NodePlace, sandbox_id: str,
-    env: Mapping[str, str],
+    env: Mapping[str, str], binds: Sequence[str] = (),
 ) -> dict:  # fmt: skip
-    """The body that creates one container of a Pod in its sandbox."""
+    """The body that creates one container of a Pod in its sandbox; `binds` are its mounts."""
     name = container["name"]
     config = {
         "Image": container["image"],
@@ -81,11 +80,12 @@ def app_config(
         "Labels": {
             **inst.labels(pod, name, attempt, place.labels, sandbox_id),
             inst.HASH: inst.hash_of(container),
+            **inst.message_labels(container),
         },
         "HostConfig": {
             "NetworkMode": f"container:{sandbox_id}",
             **resources(container.get("resources") or {}),
-            **_mounts(pod, container),
+            **({"Binds": list(binds)} if binds else {}),
             **_security(
                 {
                     **(pod["spec"].get("securityContext") or {}),
@@ -101,11 +101,6 @@ def app_config(
     if container.get("workingDir"):
         config["WorkingDir"] = container["workingDir"]
     return config | _terminal(container) | _user(pod, container)
-
-
-def _mounts(pod: Mapping, container: Mapping) -> dict:
-    binds = volumes.binds(pod, container)
-    return {"Binds": binds} if binds else {}
 
 
 def hostname(pod: Mapping) -> str:

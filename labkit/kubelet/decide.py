@@ -2,18 +2,20 @@
 
 The whole life of a Pod is in `plan`, read from top to bottom:
 
-1. A Pod that is deleted, has ended, or ran past its deadline: stop its containers, sidecars after
-   the others, the sandbox last; when nothing runs, it is `finished`.
-2. All containers have ended for good (restartPolicy): stop the sandbox.
-3. No sandbox: stop what is left from an earlier one, then make a new one.
+1. A Pod that is deleted, evicted, has ended, or ran past its deadline: stop its containers,
+   sidecars after the others and in reverse order, the sandbox last; when nothing runs, it is
+   `finished`.
+2. All containers have ended for good (restartPolicy): stop sidecars and sandbox likewise.
+3. Volumes that cannot be set up: wait.  No sandbox: stop what is left from an earlier one, then
+   make a new one.
 4. Init containers, one after the other.
-5. Containers: start those that never ran, stop those whose probes failed, start again those that
-   ended, not before their back-off.
+5. Containers: start those that never ran, one after the other's postStart hook, stop those whose
+   probes failed, start again those that ended, not before their back-off.
 6. Ephemeral containers, once and never again, whatever the others do.
 
 A plan says only the next step; the worker carries it out and asks again until nothing is left.
-Source: kubelet's kuberuntime (computePodActions, doBackOff).  Left out: lifecycle hooks,
-restartPolicyRules, resizing in place.
+Source: kubelet's kuberuntime (computePodActions, doBackOff).  Left out: restartPolicyRules,
+resizing in place.
 """
 
 from __future__ import annotations
@@ -23,10 +25,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from labkit.kube import pods, times
-from labkit.kubelet import backoff, volumes
+from labkit.kubelet import backoff
 from labkit.kubelet import instances as inst
 from labkit.kubelet.instances import EXITED, RUNNING, SANDBOX, Instance
-from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.view import Blocked, View, grace_period, is_sidecar, restarts
 
 CRASH_LOOP = "CrashLoopBackOff"
@@ -34,11 +35,15 @@ CRASH_LOOP = "CrashLoopBackOff"
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Stop one container: SIGTERM, and SIGKILL after `grace` seconds."""
+    """Stop one container: SIGTERM, and SIGKILL after `grace` seconds.
+
+    Both wait, within that time, until no container named in `after` runs.
+    """
 
     instance: Instance
     grace: int
     message: str = ""  # of the Killing Event; empty for a sandbox, which has none
+    after: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +54,24 @@ class Plan:
     sandbox: int | None = None  # make a sandbox with this attempt number
     start: tuple[Mapping, ...] = ()  # containers (of the spec) to start, in this order
     waiting: Mapping[str, Blocked] = field(default_factory=dict)  # by container name
-    refusal: str = ""  # why this kubelet cannot run the Pod at all
+    ending: bool = False  # nothing is started any more
     finished: bool = False  # nothing runs, nothing will
     deadline_exceeded: bool = False
     again: float | None = None
 
 
-def plan(view: View, settings: KubeletSettings) -> Plan:
+def plan(view: View) -> Plan:
     """The next step towards what the Pod's spec asks for."""
     late = deadline_exceeded(view)
-    if view.deleting or pods.is_terminal(view.pod) or late:
+    if view.deleting or pods.is_terminal(view.pod) or late or view.facts.evicted:
         return _terminate(view, late)
     if has_ended(view):
         return _terminate(view, late)
+    if view.facts.unmounted is not None:
+        return _with_deadline(view, Plan(again=view.facts.unmounted - view.now))
     if not view.sandbox_ready:
-        return _with_sandbox(view, settings)
-    return _with_deadline(view, _containers(view, settings))
+        return _with_sandbox(view)
+    return _with_deadline(view, _containers(view))
 
 
 def deadline_exceeded(view: View) -> bool:
@@ -104,14 +111,24 @@ def _is_over(view: View, container: Mapping) -> bool:
 
 
 def _terminate(view: View, late: bool) -> Plan:
-    sidecars = {one["name"] for one in view.init_containers if is_sidecar(one)}
     running = [one for one in view.instances if one.state == RUNNING]
-    first = [one for one in running if not one.is_sandbox and one.name not in sidecars]
-    then = [one for one in running if one.name in sidecars]
+    evicted = view.facts.evicted
     grace = grace_period(view.pod)
-    victims = first or then or [one for one in running if one.is_sandbox]
-    kills = tuple(_stop(one, grace) for one in victims)
-    return Plan(kill=kills, finished=not kills, deadline_exceeded=late)
+    if evicted:
+        grace = min(grace, evicted.grace) if view.deleting else evicted.grace
+    victims = [one for one in running if not one.is_sandbox] or running
+    kills = tuple(replace(_stop(one, grace), after=_before(view, one)) for one in victims)
+    return Plan(kill=kills, ending=True, finished=not kills, deadline_exceeded=late)
+
+
+def _before(view: View, one: Instance) -> frozenset[str]:
+    """The running containers that a sidecar outlives: the ordinary ones, and later sidecars."""
+    sidecars = [each["name"] for each in view.init_containers if is_sidecar(each)]
+    if one.name not in sidecars:
+        return frozenset()
+    later = sidecars[sidecars.index(one.name) + 1 :]
+    served = {*later, *(each["name"] for each in view.containers)}
+    return frozenset(each.name for each in view.instances if each.state == RUNNING) & served
 
 
 def _stop(one: Instance, grace: int) -> Kill:
@@ -119,26 +136,23 @@ def _stop(one: Instance, grace: int) -> Kill:
     return Kill(one, 0) if one.is_sandbox else Kill(one, grace, f"Stopping container {one.name}")
 
 
-def _with_sandbox(view: View, settings: KubeletSettings) -> Plan:
+def _with_sandbox(view: View) -> Plan:
     grace = grace_period(view.pod)
     stale = [one for one in view.instances if one.state == RUNNING]
     if stale:
         return Plan(kill=tuple(_stop(one, grace) for one in stale))
-    refusal = volumes.unsupported(view.pod)
-    if refusal:
-        return Plan(refusal=refusal)
     wait = _blocked(view, SANDBOX)
     if wait:
         return Plan(waiting={SANDBOX: wait}, again=wait.until - view.now)
     attempt = view.sandbox.attempt + 1 if view.sandbox else 0
     # What will be started into the sandbox is known already: images can be looked after meanwhile.
-    ahead = _containers(view, settings)
+    ahead = _containers(view)
     return Plan(sandbox=attempt, start=ahead.start, waiting=ahead.waiting)
 
 
-def _containers(view: View, settings: KubeletSettings) -> Plan:
+def _containers(view: View) -> Plan:
     """Steps 4 to 6."""
-    steps = _Steps(view, settings)
+    steps = _Steps(view)
     for container in view.ephemeral_containers:
         steps.look_at_ephemeral(container)
     for container in view.init_containers:
@@ -147,6 +161,8 @@ def _containers(view: View, settings: KubeletSettings) -> Plan:
             return steps.plan()
     for container in view.containers:
         steps.look_at(container)
+        if steps.is_hooked(container):
+            break  # the others are started when the hook is done
     return steps.plan()
 
 
@@ -163,8 +179,8 @@ def _is_current(view: View, run: Instance | None) -> bool:
 class _Steps:
     """Collects what is to be done about containers, one after the other."""
 
-    def __init__(self, view: View, settings: KubeletSettings) -> None:
-        self.view, self.settings = view, settings
+    def __init__(self, view: View) -> None:
+        self.view = view
         self.kill: list[Kill] = []
         self.start: list[Mapping] = []
         self.waiting: dict[str, Blocked] = {}
@@ -181,6 +197,13 @@ class _Steps:
             self._keep_or_kill(container, run)
         else:
             self.start.append(container)  # created by a kubelet that ended before the start
+
+    def is_hooked(self, container: Mapping) -> bool:
+        """Whether a container runs its postStart hook, or will as soon as it is started."""
+        if self.start and self.start[-1] is container:
+            return "postStart" in (container.get("lifecycle") or {})
+        run = self.view.run(container["name"])
+        return run is not None and run.id in self.view.facts.hooked
 
     def look_at_ephemeral(self, container: Mapping) -> None:
         run = self.view.run(container["name"])
@@ -206,9 +229,9 @@ class _Steps:
         return restarts(self.view.spec, container, run)
 
     def _crash_loop(self, container: Mapping, run: Instance) -> Blocked | None:
-        name, limit = container["name"], self.settings.max_container_back_off
+        name = container["name"]
         entry = self.view.facts.back_offs.get(name)
-        left = backoff.remaining(entry, run.finished, self.view.now, limit)
+        left = backoff.remaining(entry, run.finished, self.view.now)
         if not left:
             return None
         message = f"back-off {go_duration(entry.delay)} restarting failed container={name}"

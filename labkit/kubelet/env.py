@@ -105,7 +105,7 @@ def _value(
     if "fieldRef" in source:
         return field_value(pod, source["fieldRef"]["fieldPath"])
     if "resourceFieldRef" in source:
-        return _resource_value(pod, container, source["resourceFieldRef"], allocatable)
+        return resource_value(pod, container, source["resourceFieldRef"], allocatable)
     if "configMapKeyRef" in source:
         return _key_value(pod, "ConfigMap", source["configMapKeyRef"], lookup)
     if "secretKeyRef" in source:
@@ -159,9 +159,13 @@ def _addresses(entries: Iterable[Mapping] | None) -> str:
     return ",".join(entry["ip"] for entry in entries or ())
 
 
-def _resource_value(
+def resource_value(
     pod: Mapping, container: Mapping, reference: Mapping, allocatable: Mapping[str, str]
 ) -> str:
+    """The value of a resourceFieldRef (`limits.cpu`, ...), in units of its divisor; ConfigError.
+
+    It is about `container` where it names no other one.
+    """
     name = reference.get("containerName") or container["name"]
     everyone = [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())]
     source = next((one for one in everyone if one["name"] == name), None)

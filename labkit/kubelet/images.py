@@ -167,7 +167,7 @@ class Images:
             return None
         entry, failed, error = self._back_offs[key]
         now = self._clock.now()
-        left = backoff.remaining(entry, failed, now, self._settings.max_container_back_off)
+        left = backoff.remaining(entry, failed, now)
         if not left:
             return None
         message = f'Back-off pulling image "{key[1]}"'

@@ -23,6 +23,8 @@ SANDBOX_ID = "io.kubernetes.sandbox.id"
 RESTART_COUNT = "annotation.io.kubernetes.container.restartCount"
 HASH = "annotation.io.kubernetes.container.hash"
 GRACE_PERIOD = "annotation.io.kubernetes.pod.terminationGracePeriod"
+MESSAGE_PATH = "annotation.io.kubernetes.container.terminationMessagePath"
+MESSAGE_POLICY = "annotation.io.kubernetes.container.terminationMessagePolicy"
 NODE = "io.labkit.node"
 
 SANDBOX = "POD"  # the container name of a sandbox in Docker names and labels
@@ -48,6 +50,7 @@ class Instance:
     ip: str = ""  # of a sandbox
     sandbox_id: str = ""
     labels: Mapping[str, str] | None = None
+    message_file: str = ""  # on the node, where a container may leave its termination message
 
     @property
     def is_sandbox(self) -> bool:
@@ -86,6 +89,21 @@ def labels(
     return result | ({SANDBOX_ID: sandbox_id} if sandbox_id else {})
 
 
+def message_labels(container: Mapping) -> dict[str, str]:
+    """Where a container leaves its last words, and what stands in for them."""
+    given = {
+        MESSAGE_PATH: container.get("terminationMessagePath"),
+        MESSAGE_POLICY: container.get("terminationMessagePolicy"),
+    }
+    return {key: text for key, text in given.items() if text}
+
+
+def _message_file(data: Mapping, path: str | None) -> str:
+    """What is mounted at the container's terminationMessagePath."""
+    mounts = data.get("Mounts") or ()
+    return next((one["Source"] for one in mounts if one["Destination"] == path), "")
+
+
 def from_inspect(data: Mapping, host_ip: str) -> Instance:
     """The answer of `GET /containers/{id}/json` as an Instance.
 
@@ -112,6 +130,7 @@ def from_inspect(data: Mapping, host_ip: str) -> Instance:
         ip=host_ip if on_host else _address(data.get("NetworkSettings") or {}),
         sandbox_id=marks.get(SANDBOX_ID, ""),
         labels=marks,
+        message_file=_message_file(data, marks.get(MESSAGE_PATH)),
     )
 
 

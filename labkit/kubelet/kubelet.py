@@ -9,8 +9,8 @@ an event was lost.
 Invariants: at most one sync per Pod at a time; a container's exit, once seen, is never unseen; the
 end of the kubelet ends no container, and a new kubelet finds them again by their labels.
 
-Left out compared with the real one: static Pods, admission by resources, eviction, volumes, image
-and container garbage collection beyond the last dead instance, device and topology managers.
+Left out compared with the real one: static Pods, admission by resources, image and container
+garbage collection beyond the last dead instance, device and topology managers.
 """
 
 from __future__ import annotations
@@ -28,18 +28,22 @@ from labkit.clock import Clock
 from labkit.kube.resources import PODS
 from labkit.kubelet import instances as inst
 from labkit.kubelet.container_config import ClusterDns, NodePlace
+from labkit.kubelet.hooks import Hooks
 from labkit.kubelet.images import Images, field_path
 from labkit.kubelet.instances import EXITED, Instance
 from labkit.kubelet.ipam import AddressPool
 from labkit.kubelet.node import NodeAgent
-from labkit.kubelet.pod_state import PodState
-from labkit.kubelet.pod_worker import PodWorker, Tools
+from labkit.kubelet.pod_state import PodState, Tools
+from labkit.kubelet.pod_worker import PodWorker
+from labkit.kubelet.probe_actions import Result
 from labkit.kubelet.probes import Prober
 from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
 from labkit.kubelet.server import KubeletServer
 from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.sources import Sources
 from labkit.kubelet.status_manager import StatusManager
+from labkit.kubelet.tokens import Tokens
+from labkit.kubelet.volume_manager import VolumeManager
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +103,15 @@ class Kubelet:
 
     def _make_tools(self, client: Client, service_env: bool, place: NodePlace) -> Tools:
         runtime, clock, recorder = self._runtime, self._clock, self._recorder
+        sources = Sources(client, clock)
+        volumes = VolumeManager(
+            self._root_dir,
+            sources,
+            Tokens(client, clock),
+            clock,
+            self.settings,
+            lambda: self._node.allocatable,
+        )
         return Tools(
             client=client,
             clock=clock,
@@ -106,8 +119,10 @@ class Kubelet:
             runtime=runtime,
             recorder=recorder,
             images=Images(runtime, recorder, clock, self.settings),
-            prober=Prober(runtime, clock, self._queue.add, self._unhealthy),
-            sources=Sources(client, clock),
+            prober=Prober(runtime, clock, self._queue.add, self._tell_probe),
+            hooks=Hooks(runtime, clock),
+            sources=sources,
+            volumes=volumes,
             statuses=StatusManager(client, clock, self._pod_written),
             node=self._node,
             place=place,
@@ -196,9 +211,10 @@ class Kubelet:
             state.blocked.clear()
             self._queue.add(uid)
 
-    def _unhealthy(self, pod: Mapping, container: str, kind: str, output: str) -> None:
-        message = f"{kind.capitalize()} probe failed: {output}"
-        self._recorder.event(pod, WARNING, "Unhealthy", message, field_path(pod, container))
+    def _tell_probe(self, pod: Mapping, container: str, kind: str, result: Result) -> None:
+        reason, how = ("ProbeWarning", "warning") if result.warning else ("Unhealthy", "failed")
+        message = f"{kind.capitalize()} probe {how}: {result.output}"
+        self._recorder.event(pod, WARNING, reason, message, field_path(pod, container))
 
     # Syncs
 
@@ -323,13 +339,14 @@ class Kubelet:
             self._queue.add(seen.pod_uid)
 
     def _lost(self, state: PodState, container_id: str) -> None:
-        if state.instances.pop(container_id, None):
+        if state.lose(container_id):
             self._queue.add(state.pod["metadata"]["uid"])
 
     async def _find_orphans(self) -> None:
         """Containers whose Pod went while no kubelet was looking: their Pods are gone."""
         await self._pods.synced()
         self._pods_listed = True
+        self._tools.volumes.remove_others(self._states)
         for uid in [uid for uid, state in self._states.items() if state.stand_in]:
             self._pod_gone(uid)
 

@@ -13,6 +13,7 @@ import json
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from labkit.kubelet import instances as inst
+from labkit.kubelet import last_words
 from labkit.kubelet.conversation import Conversation, converse
 from labkit.kubelet.instances import Instance
 
@@ -101,7 +103,13 @@ class Runtime:
             if error.status == 404:
                 return None
             raise
-        return inst.from_inspect(data, self._node_ip)
+        found = inst.from_inspect(data, self._node_ip)
+        return await last_words.with_message(found, partial(self._last_lines, data))
+
+    async def _last_lines(self, data: Mapping) -> bytes:
+        params = {"stdout": "1", "stderr": "1", "tail": str(last_words.LOG_LINES)}
+        chunks = self.logs(data["Id"], params, tty=data["Config"]["Tty"])
+        return b"".join([chunk async for chunk in chunks])
 
     async def create(self, name: str, config: Mapping) -> str:
         """Create a container, in the place of a dead one of the same name; its id."""

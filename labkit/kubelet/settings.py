@@ -24,12 +24,21 @@ class KubeletSettings:
     # The kubelet compares its picture with the engine's list of containers this often, in case
     # an event was lost (upstream's generic PLEG lists every second, having no events).
     relist_period: float = 10.0
-    # A container that keeps exiting waits 10, 20, 40, ... 300 s; an image that cannot be pulled
-    # likewise (upstream: backOffPeriod and MaxContainerBackOff).
+    # An image that cannot be pulled is tried again after 10, 20, 40, ... 300 s (upstream:
+    # backOffPeriod and MaxContainerBackOff).
     back_off_period: float = 10.0
     max_container_back_off: float = 300.0
+    # A container that keeps exiting waits likewise (crashLoopBackOff.maxContainerRestartPeriod).
+    max_container_restart_period: float = 300.0
+    # How often volumes are compared with the ConfigMaps, Secrets and tokens that they are made of.
+    sync_frequency: float = 60.0
 
     @property
     def node_lease_renew_interval(self) -> float:
         """A quarter of the Lease's duration, as upstream (nodeLeaseRenewIntervalFraction)."""
         return self.node_lease_duration_seconds * 0.25
+
+    @property
+    def first_restart_period(self) -> float:
+        """The first wait of a container that exited: 10 s, or the longest wait if that is less."""
+        return min(self.back_off_period, self.max_container_restart_period)

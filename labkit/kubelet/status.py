@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 
 from labkit.kube import conditions, pods, times
 from labkit.kubelet.decide import CRASH_LOOP, Plan
-from labkit.kubelet.instances import CREATED, EXITED, RUNNING, Instance
+from labkit.kubelet.instances import CREATED, EXITED, Instance
 from labkit.kubelet.view import View, is_sidecar
 
 PENDING, ACTIVE, SUCCEEDED, FAILED = "Pending", "Running", "Succeeded", "Failed"
+EVICTED = "Evicted"
 
 
 def pod_status(view: View, plan: Plan, node_ip: str) -> dict:
@@ -44,6 +45,8 @@ def pod_status(view: View, plan: Plan, node_ip: str) -> dict:
     if plan.deadline_exceeded:
         status["reason"] = "DeadlineExceeded"
         status["message"] = "Pod was active on the node longer than the specified deadline"
+    if view.facts.evicted:
+        status |= {"reason": EVICTED, "message": view.facts.evicted.message}
     if view.sandbox_ready:
         status |= {"podIP": view.pod_ip, "podIPs": [{"ip": view.pod_ip}]}
     if "generation" in view.pod["metadata"]:
@@ -57,7 +60,7 @@ def container_status(view: View, plan: Plan, container: Mapping, *, is_init: boo
     name, old = container["name"], view.container_status(container["name"])
     run = view.run(name)
     state, last = _state(view, plan, name, run), _last_state(view, plan, name, run)
-    running = run is not None and run.state == RUNNING
+    running = view.is_up(run)
     probed = view.probed(container, run) if running else None
     status = {
         "name": name,
@@ -79,7 +82,7 @@ def container_status(view: View, plan: Plan, container: Mapping, *, is_init: boo
 
 def _state(view: View, plan: Plan, name: str, run: Instance | None) -> dict:
     wait = plan.waiting.get(name)
-    if run and run.state == RUNNING:
+    if view.is_up(run):
         return {"running": {"startedAt": times.rfc3339(run.started)}}
     if wait:
         message = {"message": wait.message} if wait.message else {}
@@ -114,14 +117,22 @@ def terminated(run: Instance) -> dict:
 def _phase(view: View, plan: Plan, own: Mapping) -> str:
     if pods.is_terminal(view.pod):
         return pods.phase(view.pod)
-    if plan.deadline_exceeded:
+    if plan.deadline_exceeded or view.facts.evicted:
         return FAILED
     if view.deleting and plan.finished:
         # Nothing runs and nothing will: the end has a phase of its own, whatever restartPolicy.
         return _phase_of_containers("Never", own["containerStatuses"])
     policy = view.spec.get("restartPolicy") or "Always"
     waiting = _phase_before_init(view, policy, own["initContainerStatuses"])
-    return waiting or _phase_of_containers(policy, own["containerStatuses"])
+    phase = waiting or _phase_of_containers(policy, own["containerStatuses"])
+    # As long as a sidecar runs, the Pod does, whatever has become of its containers.
+    ended = phase in (SUCCEEDED, FAILED) and not waiting
+    return ACTIVE if ended and _sidecar_runs(view) else phase
+
+
+def _sidecar_runs(view: View) -> bool:
+    sidecars = (one for one in view.init_containers if is_sidecar(one))
+    return any(view.is_up(view.run(one["name"])) for one in sidecars)
 
 
 def _phase_before_init(view: View, policy: str, statuses: Iterable[Mapping]) -> str:
@@ -191,12 +202,20 @@ def _wanted_conditions(view: View, phase: str, statuses: list[Mapping]) -> dict[
     # The network is there as long as the sandbox is.
     network = ("True" if view.sandbox_ready else "False", "", "")
     return {
+        **_disruption(view),
         "PodReadyToStartContainers": network,
         "Initialized": _initialized(view, phase),
         "Ready": _ready(view, containers),
         "ContainersReady": containers,
         "PodScheduled": ("True", "", ""),
     }
+
+
+def _disruption(view: View) -> dict[str, tuple]:
+    evicted = view.facts.evicted
+    if evicted is None or not evicted.disrupts:
+        return {}
+    return {"DisruptionTarget": ("True", "TerminationByKubelet", evicted.message)}
 
 
 def _initialized(view: View, phase: str) -> tuple[str, str, str]:

@@ -41,6 +41,17 @@ class Probed(NamedTuple):
     failed: str = ""
 
 
+class Evicted(NamedTuple):
+    """That the kubelet itself ends a Pod: the message that says why, and the seconds of grace.
+
+    `disrupts` is that the node's need is the cause and not the Pod's own excess.
+    """
+
+    message: str
+    grace: int
+    disrupts: bool
+
+
 @dataclass(frozen=True)
 class Facts:
     """What only the kubelet knows.  `probes` is by container id, the rest by container name."""
@@ -48,6 +59,9 @@ class Facts:
     back_offs: Mapping[str, BackOff] = field(default_factory=dict)
     blocked: Mapping[str, Blocked] = field(default_factory=dict)
     probes: Mapping[str, Probed] = field(default_factory=dict)
+    hooked: frozenset[str] = frozenset()  # container ids whose postStart hook is under way
+    unmounted: float | None = None  # volumes are not there; when that is tried again (Unix seconds)
+    evicted: Evicted | None = None
     gone: bool = False  # the Pod is no longer in the API
 
 
@@ -128,6 +142,10 @@ class View:
                 return one
         return {}
 
+    def is_up(self, run: Instance | None) -> bool:
+        """Whether a container runs and its postStart hook, if it has one, is done."""
+        return run is not None and run.state == RUNNING and run.id not in self.facts.hooked
+
     def probed(self, container: Mapping, run: Instance) -> Probed:
         """What the probes say of a running container; before the first result, nothing good."""
         known = self.facts.probes.get(run.id)
@@ -142,7 +160,7 @@ class View:
         if run is None:
             return True
         if is_sidecar(container):
-            return not (run.state == RUNNING and self.probed(container, run).started)
+            return not (self.is_up(run) and self.probed(container, run).started)
         return not (run.state == EXITED and run.exit_code == 0)
 
     def incomplete(self) -> list[str]:

@@ -26,7 +26,7 @@ def test_delays_double_up_to_the_maximum():
     ids=["unknown", "just ended", "some waited", "waited enough", "ran for long", "ran too short"],
 )
 def test_what_remains_counts_from_the_end_of_the_run(entry, event, now, left):
-    assert remaining(entry, event, now, 300) == left
+    assert remaining(entry, event, now) == left
 
 
 def test_after_ten_good_minutes_the_delay_starts_anew():

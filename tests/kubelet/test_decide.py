@@ -7,8 +7,7 @@ import pytest
 from labkit.kubelet import decide
 from labkit.kubelet.backoff import BackOff
 from labkit.kubelet.instances import CREATED, EXITED, Instance
-from labkit.kubelet.settings import KubeletSettings
-from labkit.kubelet.view import Blocked, Probed
+from labkit.kubelet.view import Blocked, Evicted, Probed
 from tests.kubelet.builders import (
     NOW,
     UID,
@@ -20,7 +19,6 @@ from tests.kubelet.builders import (
     view,
 )
 
-SETTINGS = KubeletSettings()
 INIT = {"name": "init", "image": "i"}
 DEBUGGER = {"name": "debugger", "image": "i"}
 SIDECAR = {"name": "side", "image": "i", "restartPolicy": "Always"}
@@ -34,9 +32,14 @@ def ran(name: str = "app", **state: object) -> dict:
     return {"containerStatuses": [status]}
 
 
+def _kill(kill: decide.Kill) -> str:
+    after = f" after {' and '.join(sorted(kill.after))}" if kill.after else ""
+    return f"kill {kill.instance.id} in {kill.grace} s{after}"
+
+
 def outline(plan: decide.Plan) -> str:
     """A plan in a few words."""
-    words = [f"kill {kill.instance.id} in {kill.grace} s" for kill in plan.kill]
+    words = [_kill(kill) for kill in plan.kill]
     words += [f"sandbox {plan.sandbox}"] if plan.sandbox is not None else []
     words += [f"start {one['name']}" for one in plan.start]
     words += [f"{name} waits: {one.reason}" for name, one in plan.waiting.items()]
@@ -44,6 +47,8 @@ def outline(plan: decide.Plan) -> str:
     words += [f"again in {plan.again:g} s"] if plan.again is not None else []
     return ", ".join(words) or "nothing"
 
+
+HOOKED = {"name": "a", "lifecycle": {"postStart": {"sleep": {"seconds": 1}}}}
 
 SITUATIONS = {
     "a new Pod gets a sandbox, and its container is looked ahead to": (
@@ -176,13 +181,45 @@ SITUATIONS = {
         view(pod(status={"phase": "Failed"})),
         "finished",
     ),
-    "sidecars stop after the others": (
-        view(pod(meta=DELETED, initContainers=[SIDECAR]), sandbox(), running(), running("side")),
-        "kill app0 in 7 s",
+    "sidecars stop after the others, in reverse order": (
+        view(
+            pod(meta=DELETED, initContainers=[SIDECAR, {**SIDECAR, "name": "two"}]),
+            sandbox(),
+            running(),
+            running("side"),
+            running("two"),
+        ),
+        "kill app0 in 7 s, kill side0 in 7 s after app and two, kill two0 in 7 s after app",
     ),
     "and before the sandbox": (
         view(pod(meta=DELETED, initContainers=[SIDECAR]), sandbox(), exited(0), running("side")),
         "kill side0 in 7 s",
+    ),
+    "nothing starts without its volumes": (
+        view(pod(), unmounted=NOW + 4),
+        "again in 4 s",
+    ),
+    "an evicted Pod stops with the grace of its eviction": (
+        view(pod(), sandbox(), running(), evicted=Evicted("low on memory", 1, True)),
+        "kill app0 in 1 s",
+    ),
+    "a container with a postStart hook is started before the next": (
+        view(pod(HOOKED, {"name": "b"}), sandbox()),
+        "start a",
+    ),
+    "and the next waits for the hook": (
+        view(pod(HOOKED, {"name": "b"}), sandbox(), running("a"), hooked=frozenset(["a0"])),
+        "nothing",
+    ),
+    "and starts when it is done": (
+        view(pod(HOOKED, {"name": "b"}), sandbox(), running("a")),
+        "start b",
+    ),
+    "a sidecar holds the others up until its hook is done": (
+        view(
+            pod(initContainers=[SIDECAR]), sandbox(), running("side"), hooked=frozenset(["side0"])
+        ),
+        "nothing",
     ),
     "init containers come first": (view(pod(initContainers=[INIT]), sandbox()), "start init"),
     "one after the other": (
@@ -270,33 +307,10 @@ SITUATIONS = {
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_the_next_step_follows_from_the_situation(situation: str):
     seen, expected = SITUATIONS[situation]
-    assert outline(decide.plan(seen, SETTINGS)) == expected
+    assert outline(decide.plan(seen)) == expected
 
 
 def test_a_crash_loop_is_told_in_kubelets_words():
     seen = view(pod(), sandbox(), exited(1, ago=4), back_offs={"app": BackOff(40, NOW - 6)})
-    wait = decide.plan(seen, SETTINGS).waiting["app"]
+    wait = decide.plan(seen).waiting["app"]
     assert wait.message == "back-off 40s restarting failed container=app pod=web_default(uid-1)"
-
-
-def test_a_volume_that_cannot_be_mounted_is_refused_with_its_name():
-    seen = view(pod(volumes=[{"name": "data", "emptyDir": {}}]))
-    plan = decide.plan(seen, SETTINGS)
-    assert plan.sandbox is None
-    assert 'volume "data"' in plan.refusal
-    assert "type emptyDir" in plan.refusal
-
-
-def test_the_volume_of_a_service_account_token_is_no_obstacle():
-    sources = [{"serviceAccountToken": {"path": "token"}}, {"configMap": {"name": "ca"}}]
-    seen = view(pod(volumes=[{"name": "kube-api-access", "projected": {"sources": sources}}]))
-    assert decide.plan(seen, SETTINGS).sandbox == 0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s"), (0.012, "12ms"), (1, "1s"), (1.5, "1.5s"), (10, "10s"), (160, "2m40s"),
-     (300, "5m0s"), (3661, "1h1m1s")],
-)  # fmt: skip
-def test_durations_read_as_in_go(seconds: float, text: str):
-    assert decide.go_duration(seconds) == text

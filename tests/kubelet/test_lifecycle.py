@@ -247,14 +247,18 @@ async def test_a_program_that_is_not_there_is_told(lab: Lab):
     )
 
 
-async def test_a_pod_with_a_volume_waits_and_says_why(lab: Lab):
+async def test_a_pod_waits_for_what_its_volume_holds_and_says_so(lab: Lab):
     await lab.kubelet()
-    await lab.create(
-        {"containers": [shell(RUNS_ON)], "volumes": [{"name": "data", "emptyDir": {}}]}
-    )
+    volume = {"name": "settings", "configMap": {"name": "later"}}
+    mount = {"name": "settings", "mountPath": "/settings"}
+    await lab.create({"containers": [shell(RUNS_ON, volumeMounts=[mount])], "volumes": [volume]})
     await lab.until(waits_for("ContainerCreating"))
-    events = await lab.events()
-    assert [event.split(":")[0] for event in events] == ["FailedMount"]
+    why = 'MountVolume.SetUp failed for volume "settings" : configmap "later" not found'
+    assert f"FailedMount: {why}" in await lab.events()
+    meta = {"name": "later", "namespace": "default"}
+    await lab.client.create(CONFIG_MAPS, {"metadata": meta, "data": {}})
+    lab.clock.step(10)
+    await lab.until(is_ready)
 
 
 async def test_a_pod_has_a_deadline(embedded: Lab):

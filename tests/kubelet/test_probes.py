@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from labkit.kubelet import probes
+from labkit.kubelet import probe_actions, probes
 from labkit.kubelet.view import Probed
 from tests.kubelet.conftest import RUNS_ON, Lab, container, is_ready, shell
 
@@ -47,7 +47,7 @@ def test_each_kind_of_probe_decides_one_thing(kind, verdict, known, news):
     ("port", "number"), [(80, 80), ("http", 8080), ("9090", 9090), ("none", None)]
 )
 def test_ports_are_numbers_or_names(port, number):
-    assert probes.port_of({"ports": [{"name": "http", "containerPort": 8080}]}, port) == number
+    assert probe_actions.port_of({"ports": [{"name": "http", "containerPort": 8080}]}, port) == number
 
 
 class App:

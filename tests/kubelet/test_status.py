@@ -5,7 +5,6 @@ import pytest
 from labkit.kubelet import decide, status
 from labkit.kubelet.backoff import BackOff
 from labkit.kubelet.instances import EXITED
-from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.view import Blocked, Probed, View
 from tests.kubelet.builders import NOW, before, exited, pod, running, sandbox, view
 
@@ -17,7 +16,7 @@ PROBED = {"name": "app", "image": "i", "readinessProbe": {}}
 
 
 def computed(seen: View) -> dict:
-    return status.pod_status(seen, decide.plan(seen, KubeletSettings()), NODE_IP)
+    return status.pod_status(seen, decide.plan(seen), NODE_IP)
 
 
 def conditions(result: dict) -> str:
