@@ -161,7 +161,7 @@ def test_an_answer_that_is_cut_is_asked_for_over_tcp(root: Path, server: NameSer
     with socket.create_server(("127.0.0.1", server.port)) as listener:
         thread = threading.Thread(target=server.serve_one_over_tcp, args=(listener,), daemon=True)
         thread.start()
-        assert len(resolver.resolve("many.default.svc.cluster.local")) == 60
+        assert len(resolver.resolve("many.default.svc.cluster.local.")) == 60
         thread.join(10)
 
 
