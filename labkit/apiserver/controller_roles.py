@@ -3,8 +3,8 @@
 A rule is (verbs, API groups, resources), each a list in one string; `core` is the core group.
 
 Source: k8s.io/kubernetes plugin/pkg/auth/authorizer/rbac/bootstrappolicy (buildControllerRoles).
-Left out: the roles of controllers that are not run here (volumes, routes, certificates, dynamic
-resource allocation).
+Left out: the roles of controllers that are not run here (attaching and growing of volumes, routes,
+certificates, dynamic resource allocation).
 """
 
 from __future__ import annotations
@@ -99,10 +99,29 @@ RULES: dict[str, tuple[tuple[str, str, str], ...]] = {
         (f"delete {_READ}", "core", "pods"),
         _EVENTS,
     ),
+    "persistent-volume-binder": (
+        (f"create delete {_READ} update", "core", "persistentvolumes"),
+        ("update", "core", "persistentvolumes/status"),
+        (f"{_READ} update", "core", "persistentvolumeclaims"),
+        ("update", "core", "persistentvolumeclaims/status"),
+        (f"create delete {_READ}", "core", "pods"),
+        (_READ, "storage.k8s.io", "storageclasses"),
+        (_READ, "core", "nodes"),
+        _EVENTS,
+    ),
     "pod-garbage-collector": (
         ("delete list watch", "core", "pods"),
         (_READ, "core", "nodes"),
         ("patch", "core", "pods/status"),
+    ),
+    "pv-protection-controller": (
+        (f"{_READ} update", "core", "persistentvolumes"),
+        _EVENTS,
+    ),
+    "pvc-protection-controller": (
+        (f"{_READ} update", "core", "persistentvolumeclaims"),
+        (_READ, "core", "pods"),
+        _EVENTS,
     ),
     "replicaset-controller": (
         (f"{_READ} update", _APPS, "replicasets"),

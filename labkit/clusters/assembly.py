@@ -125,6 +125,7 @@ def controller_manager(site: Site, client: Client) -> ControllerManager:
         pod_cidr=site.addresses.pod_cidr,
         root_ca=site.credentials.certificate("ca").read_text(),
         service_account_key=site.credentials.signing_key("sa"),
+        volumes=site.directory.volumes,
     )
 
 

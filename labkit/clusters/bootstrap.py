@@ -15,6 +15,7 @@ from labkit.kube.resources import (
     NODES,
     SERVICE_ACCOUNTS,
     SERVICES,
+    STORAGE_CLASSES,
     Resource,
 )
 
@@ -44,6 +45,23 @@ _ADDON_ROLES = {
         (_READ, "", ("pods", "nodes", "services")),
     ),
 }
+
+
+# As kind and minikube call it.
+_STORAGE_CLASS = {
+    "metadata": {
+        "name": "standard",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+    },
+    "provisioner": "rancher.io/local-path",
+    "reclaimPolicy": "Delete",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
+
+
+async def storage_class(client: Client) -> None:
+    """The default StorageClass, whose provisioner is among the controllers."""
+    await _create(client, STORAGE_CLASSES, _STORAGE_CLASS)
 
 
 async def addons(client: Client) -> None:

@@ -79,6 +79,7 @@ class EmbeddedCluster:
             self._own(dns),
         )
         await bootstrap.publish_dns(self._client(api, "system:coredns"), site, dns.port)
+        await bootstrap.storage_class(self._client(api, "labkit"))
         await bootstrap.remove_other_nodes(self._client(api, "labkit"), site)
         kubelets = [self._kubelet(api, node, dns.port) for node in site.nodes]
         ingress = assembly.ingress_controller(site, self._client(api, "system:ingress-controller"))

@@ -11,6 +11,7 @@
         docker.sock      the container engine
         engine/, kubelet/  running containers' files
         images/          the images that each engine has, and the registry that they share
+        volumes/         the directories of provisioned PersistentVolumes
 
     and, where the parts of the cluster have processes of their own,
 
@@ -119,6 +120,11 @@ class ClusterDir:
     @property
     def kubelet(self) -> Path:
         return self.root / "kubelet"
+
+    @property
+    def volumes(self) -> Path:
+        """What Pods keep: the directories of provisioned PersistentVolumes."""
+        return self.root / "volumes"
 
     @property
     def docker_socket(self) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from labkit.client import Client, Controller
 from labkit.clock import Clock
@@ -22,9 +23,11 @@ from labkit.controllers.endpointslice import EndpointSliceController
 from labkit.controllers.garbagecollector import GarbageCollector
 from labkit.controllers.informers import InformerFactory
 from labkit.controllers.job import JobController
+from labkit.controllers.localpath import LocalPathProvisioner
 from labkit.controllers.namespace import NamespaceController
 from labkit.controllers.nodeipam import NodeIPAMController
 from labkit.controllers.nodelifecycle import NodeLifecycleController, NodeLifecycleSettings
+from labkit.controllers.persistentvolume import PersistentVolumeController
 from labkit.controllers.podautoscaler.controller import HorizontalPodAutoscalerController
 from labkit.controllers.podautoscaler.settings import HPAControllerConfiguration
 from labkit.controllers.podgc import PodGCController
@@ -39,6 +42,7 @@ from labkit.controllers.serviceaccounttoken import TokensController
 from labkit.controllers.statefulset import StatefulSetController
 from labkit.controllers.tainteviction import TaintEvictionController
 from labkit.controllers.ttlafterfinished import TTLAfterFinishedController
+from labkit.controllers.volumeprotection import ClaimProtection, VolumeProtection
 from labkit.kube import resources as known
 from labkit.kube.jwt import Key
 from labkit.kube.resources import Resource
@@ -103,7 +107,8 @@ class ControllerManager:
 
     `pod_cidr(n)` is the range of addresses of the n-th node (from 1), `root_ca` the certificate of
     the cluster's authority (PEM) for the ConfigMaps kube-root-ca.crt, `service_account_key` (PEM)
-    signs the tokens in Secrets; without one of these, the controller that needs it is not run.
+    signs the tokens in Secrets, below `volumes` are the directories of provisioned volumes; without
+    one of these, the controller that needs it is not run.
     `resources` is what namespaces are emptied of and the garbage collector watches; custom
     resources are added as they are defined.
     """
@@ -117,6 +122,7 @@ class ControllerManager:
         pod_cidr: Callable[[int], str] | None = None,
         root_ca: str = "",
         service_account_key: bytes = b"",
+        volumes: Path | None = None,
         resources: Iterable[Resource] = RESOURCES,
     ) -> None:
         self.client, self.clock = client, clock
@@ -124,7 +130,7 @@ class ControllerManager:
         self.informers = InformerFactory(client, clock)
         self.controllers: dict[str, Controller] = {
             controller.name: controller
-            for controller in self._make(pod_cidr, root_ca, tuple(resources))
+            for controller in self._make(pod_cidr, root_ca, volumes, tuple(resources))
         }
         if service_account_key:
             key = Key(service_account_key)
@@ -135,6 +141,7 @@ class ControllerManager:
         self,
         pod_cidr: Callable[[int], str] | None,
         root_ca: str,
+        volumes: Path | None,
         resources: tuple[Resource, ...],
     ) -> Iterable[Controller]:
         client, clock, shared, settings = self.client, self.clock, self.informers, self.settings
@@ -159,6 +166,11 @@ class ControllerManager:
         yield GarbageCollector(client, clock, collected, shared)
         yield DisruptionController(client, clock, shared)
         yield ResourceQuotaController(client, clock, collected, shared)
+        yield PersistentVolumeController(client, clock, shared)
+        yield ClaimProtection(client, clock, shared)
+        yield VolumeProtection(client, clock, shared)
+        if volumes:
+            yield LocalPathProvisioner(client, clock, volumes, shared)
         if pod_cidr:
             yield NodeIPAMController(client, clock, pod_cidr, shared)
         if root_ca:
