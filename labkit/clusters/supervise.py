@@ -162,6 +162,7 @@ class SupervisedCluster:
         for part in self.parts.values():
             part.start()
         await bootstrap.addons(self._client)
+        await bootstrap.storage_class(self._client)
         await bootstrap.publish_dns(self._client, site, site.dns_port)
         await bootstrap.remove_other_nodes(self._client, site)
         await self._until_running(*self.parts)
