@@ -1,4 +1,4 @@
-"""Images for containers: present, pulled in the background, or in back-off.
+"""Images for containers: present, pulled in the background, or in back-off; here or from mirrors.
 
 `ensure` never waits for a pull: it starts one, says what the container waits for meanwhile, and
 wakes the Pod when the pull has ended, so that a Pod can be deleted while a pull is under way.
@@ -15,15 +15,16 @@ import base64
 import json
 import logging
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from labkit.client import EventRecorder
 from labkit.client.events import NORMAL, WARNING
 from labkit.clock import Clock
-from labkit.kubelet import backoff
+from labkit.kubelet import backoff, mirrors
 from labkit.kubelet.backoff import BackOff
 from labkit.kubelet.decide import go_duration
+from labkit.kubelet.mirrors import REFERENCE, Mirror, with_tag
 from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
 from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.view import Blocked
@@ -33,18 +34,6 @@ log = logging.getLogger(__name__)
 # How long ErrImagePull is shown before ImagePullBackOff takes its place, seconds.  Upstream's
 # interval is that of its next sync of the Pod, some seconds too.
 _SHOW_ERROR = 2.0
-# A reference as the distribution specification has it, roughly: no upper case in the path.
-_REFERENCE = re.compile(
-    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
-    r"(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+:[0-9a-f]{32,})?",
-    re.ASCII,
-)
-
-
-def with_tag(image: str) -> str:
-    """`image` with `:latest` where it has neither tag nor digest."""
-    last = image.rsplit("/", 1)[-1]
-    return image if ":" in last or "@" in last else f"{image}:latest"
 
 
 def pull_policy(container: Mapping) -> str:
@@ -77,6 +66,22 @@ def _login(auth: Mapping) -> dict:
     return {"username": user, "password": password}
 
 
+class Source(NamedTuple):
+    """Where an image is looked for: by these names in order, because of a mirror or None."""
+
+    names: list[str]
+    mirror: Mirror | None
+
+
+class Pulled(NamedTuple):
+    """How a pull went: the name that can be run, or an error; how long it took; bytes."""
+
+    name: str
+    error: str = ""
+    took: str = ""
+    size: int = 0
+
+
 class Images:
     """Looks after the images of one node's containers."""
 
@@ -88,6 +93,7 @@ class Images:
         self._pulls: dict[str, asyncio.Task] = {}  # by reference: one pull for all who wait
         self._waiting: dict[tuple[str, str], asyncio.Task] = {}  # by Pod uid and container
         self._back_offs: dict[tuple[str, str], tuple[BackOff, float, str]] = {}
+        self._names: dict[tuple[str, str], str] = {}  # what a container's image is on this engine
 
     async def stop(self) -> None:
         """End all pulls.  Safe to repeat."""
@@ -104,6 +110,16 @@ class Images:
             self._waiting.pop(key).cancel()
         for key in [key for key in self._back_offs if key[0] == uid]:
             del self._back_offs[key]
+        for key in [key for key in self._names if key[0] == uid]:
+            del self._names[key]
+
+    def name_of(self, pod: Mapping, container: Mapping) -> str:
+        """The name under which the engine has the container's image, once `ensure` found it."""
+        return self._names.get((pod["metadata"]["uid"], container["name"]), container["image"])
+
+    def _source(self, image: str) -> Source:
+        found = mirrors.chosen(image, self._settings.image_mirrors)
+        return Source(found[1], found[0]) if found else Source([with_tag(image)], None)
 
     async def ensure(
         self, pod: Mapping, container: Mapping, secrets: list[Mapping], wake: Callable[[], None]
@@ -116,22 +132,44 @@ class Images:
         if asked in self._waiting:
             return self._outcome(pod, container, asked)
         tell = _Teller(self._recorder, pod, container)
-        if not _REFERENCE.fullmatch(image):
+        if not REFERENCE.fullmatch(image):
             return self._invalid(tell, image)
-        held = self._held_off(tell, (uid, image))
-        if held:
-            return held
-        policy = pull_policy(container)
-        if policy != "Always" and await self._runtime.image(with_tag(image)):
-            tell(NORMAL, "Pulled", f'Container image "{image}" already present on machine')
+        source, policy = self._source(image), pull_policy(container)
+        present = policy != "Always" and await self._present(source, policy)
+        if present:
+            self._found(tell, asked, source, present, image)
+            there = "already present on machine and can be accessed by the pod"
+            tell(NORMAL, "Pulled", f'Container image "{image}" {there}')
             return None
         if policy == "Never":
             return self._never(tell, image)
+        held = self._held_off(tell, (uid, image))
+        if held:
+            return held
         tell(NORMAL, "Pulling", f'Pulling image "{image}"')
-        task = asyncio.create_task(self._pull(image, secrets), name=f"pull {image}")
+        work = self._pull(source, credentials(secrets, source.names[0]))
+        task = asyncio.create_task(work, name=f"pull {image}")
         task.add_done_callback(lambda _: wake())
         self._waiting[asked] = task
         return Blocked("ContainerCreating", "", math.inf)
+
+    async def _present(self, source: Source, policy: str) -> str:
+        """The name of an image that needs no pull.
+
+        A stand-in for a tag is not taken before the tag itself was asked for, if that may be.
+        """
+        for name in source.names if policy == "Never" else source.names[:1]:
+            if await self._runtime.image(name):
+                return name
+        return ""
+
+    def _found(
+        self, tell: _Teller, asked: tuple[str, str], source: Source, name: str, image: str
+    ) -> None:
+        self._names[asked] = name
+        if source.mirror:
+            message = f'Image "{image}" is taken from "{name}" (mirror {source.mirror})'
+            tell(NORMAL, "ImageMirrored", message)
 
     def _outcome(self, pod: Mapping, container: Mapping, asked: tuple[str, str]) -> Blocked | None:
         task, image = self._waiting[asked], container["image"]
@@ -139,10 +177,11 @@ class Images:
             return Blocked("ContainerCreating", "", math.inf)
         del self._waiting[asked]
         tell = _Teller(self._recorder, pod, container)
-        error, took, size = task.result()
+        name, error, took, size = task.result()
         if error:
             return self._failed(tell, (asked[0], image), error)
         self._back_offs.pop((asked[0], image), None)
+        self._found(tell, asked, self._source(image), name, image)
         tell(
             NORMAL,
             "Pulled",
@@ -173,7 +212,9 @@ class Images:
         message = f'Back-off pulling image "{key[1]}"'
         tell(NORMAL, "BackOff", message)
         tell(WARNING, "Failed", "Error: ImagePullBackOff")
-        return Blocked("ImagePullBackOff", f"{message}: ErrImagePull: {error}", now + left)
+        # An image that comes by another way, from `docker build`, is looked for meanwhile.
+        again = now + min(left, self._settings.back_off_period)
+        return Blocked("ImagePullBackOff", f"{message}: ErrImagePull: {error}", again)
 
     def _never(self, tell: _Teller, image: str) -> Blocked:
         message = f'Container image "{image}" is not present with pull policy of Never'
@@ -190,22 +231,44 @@ class Images:
         tell(WARNING, "Failed", "Error: InvalidImageName")
         return Blocked("InvalidImageName", message, math.inf)
 
-    async def _pull(self, image: str, secrets: list[Mapping]) -> tuple[str, str, int]:
-        """(error or "", how long it took, size in bytes); shares a pull that is under way."""
-        reference, begun = with_tag(image), self._clock.monotonic()
-        task = self._pulls.get(reference)
-        if task is None:
-            auth = credentials(secrets, image)
-            task = asyncio.create_task(self._runtime.pull(reference, auth))
-            self._pulls[reference] = task
-            task.add_done_callback(lambda _: self._pulls.pop(reference, None))
+    async def _pull(self, source: Source, auth: dict | None) -> Pulled:
+        """The first of the names that can be pulled; a mirror's copy that is here will do too."""
+        begun, errors = self._clock.monotonic(), []
+        for name in source.names:
+            try:
+                await self._pull_once(name, auth)
+            except ENGINE_ERRORS as error:
+                errors.append(message_of(error))
+                if not source.mirror or not await self._here(name):
+                    continue
+            details = await self._here(name) or {}
+            took = go_duration(self._clock.monotonic() - begun)
+            return Pulled(name, "", took, details.get("Size", 0))
+        where = f'from mirror "{source.names[-1]}": ' if source.mirror else ""
+        return Pulled("", where + errors[-1])
+
+    async def _here(self, name: str) -> Mapping | None:
         try:
-            # Shielded: others may wait for the same pull when this Pod is deleted.
-            await asyncio.shield(task)
-            details = await self._runtime.image(reference) or {}
-        except ENGINE_ERRORS as error:
-            return message_of(error), "", 0
-        return "", go_duration(self._clock.monotonic() - begun), details.get("Size", 0)
+            return await self._runtime.image(name)
+        except ENGINE_ERRORS:
+            return None
+
+    async def _pull_once(self, name: str, auth: dict | None) -> None:
+        """Pull, or share a pull that is under way.  Raises ENGINE_ERRORS."""
+        task = self._pulls.get(name)
+        if task is None:
+            task = asyncio.create_task(self._runtime.pull(name, auth))
+            self._pulls[name] = task
+            task.add_done_callback(lambda _: self._pulls.pop(name, None))
+        # Shielded: others may wait for the same pull when this Pod is deleted.
+        await asyncio.shield(task)
+
+    async def fetch(self, image: str) -> str:
+        """Have an image before any Pod asks for it; what prevents it, or ""."""
+        source = self._source(image)
+        if await self._present(source, "IfNotPresent"):
+            return ""
+        return (await self._pull(source, None)).error
 
 
 class _Teller:

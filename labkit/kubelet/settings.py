@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labkit.kubelet.mirrors import Mirror
+
 
 @dataclass(frozen=True, slots=True)
 class KubeletSettings:
@@ -32,6 +34,9 @@ class KubeletSettings:
     max_container_restart_period: float = 300.0
     # How often volumes are compared with the ConfigMaps, Secrets and tokens that they are made of.
     sync_frequency: float = 60.0
+
+    # Where images are taken from instead (upstream: a file of the container runtime).
+    image_mirrors: tuple[Mirror, ...] = ()
 
     @property
     def node_lease_renew_interval(self) -> float:

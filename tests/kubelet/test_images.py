@@ -2,11 +2,15 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiodocker import Docker
 
 from labkit.kube.resources import PODS, SECRETS
-from labkit.kubelet import images
+from labkit.kubelet import images, mirrors
+from tests.conftest import DOCKER_SOCKET
 from tests.kubelet.conftest import IMAGE, RUNS_ON, Lab, container, is_ready, shell, waits_for
 
 NOWHERE = "registry.invalid/no/such:1"
@@ -130,3 +134,71 @@ async def test_a_pull_secret_that_exists_is_not_complained_of(lab: Lab):
     await lab.create({"containers": [shell(RUNS_ON)], "imagePullSecrets": secrets})
     await lab.until(is_ready)
     assert not [event for event in await lab.events() if "FailedToRetrieve" in event]
+
+
+@asynccontextmanager
+async def tagged(lab: Lab, name: str) -> AsyncIterator[str]:
+    """Gives the test's image one more name, as a build would; its id."""
+    repository, _, tag = name.partition(":")
+    async with Docker(url=lab.docker_url) as docker:
+        if lab.docker_url != f"unix://{DOCKER_SOCKET}":
+            await docker.images.pull(IMAGE)
+        await docker.images.tag(IMAGE, repository, tag=tag)
+        yield (await docker.images.inspect(name))["Id"]
+        await docker.images.delete(name, force=True)
+
+
+async def test_an_image_is_taken_from_its_mirror_and_says_so(lab: Lab):
+    await lab.kubelet(image_mirrors=(mirrors.parse(f"registry.invalid/no/such={IMAGE}"),))
+    async with tagged(lab, f"{lab.node}:same") as image_id:
+        await lab.create({"containers": [{**shell(RUNS_ON), "image": NOWHERE}]})
+        pod = await lab.until(is_ready)
+    assert container(pod)["image"] == NOWHERE
+    assert container(pod)["imageID"] == f"docker://{image_id}"
+    assert (
+        f'ImageMirrored: Image "{NOWHERE}" is taken from "{IMAGE}" '
+        f"(mirror registry.invalid/no/such={IMAGE})"
+    ) in await lab.events()
+
+
+async def test_a_mirror_without_the_tag_gives_its_latest(embedded: Lab):
+    await embedded.kubelet(image_mirrors=(mirrors.parse("nginx=busybox"),))
+    await embedded.create({"containers": [{**shell(RUNS_ON), "image": "nginx:1.14.2"}]}, "one")
+    await embedded.until(is_ready, "one")
+    await embedded.create({"containers": [{**shell(RUNS_ON), "image": "nginx:1.36"}]}, "two")
+    await embedded.until(is_ready, "two")
+    events = await embedded.events()
+    taken = [event.partition(" (")[0] for event in events if event.startswith("ImageMirrored")]
+    assert taken == [
+        'ImageMirrored: Image "nginx:1.14.2" is taken from "busybox:latest"',
+        'ImageMirrored: Image "nginx:1.36" is taken from "busybox:1.36"',
+    ]
+
+
+async def test_a_mirror_that_has_nothing_is_named_in_the_error(lab: Lab):
+    await lab.kubelet(image_mirrors=(mirrors.parse("nginx=registry.invalid/nothing:1"),))
+    await lab.create({"containers": [{**shell(""), "image": "nginx:1"}]})
+    pod = await lab.until(waits_for("ErrImagePull"))
+    message = container(pod)["state"]["waiting"]["message"]
+    assert message.startswith('from mirror "registry.invalid/nothing:1": ')
+
+
+async def test_an_image_that_was_built_is_found_while_the_pull_backs_off(lab: Lab):
+    await lab.kubelet()
+    await lab.create({"containers": [{**shell(RUNS_ON), "image": f"{lab.node}:v2"}]})
+    await lab.until(waits_for("ErrImagePull"))
+    async with tagged(lab, f"{lab.node}:v2"):
+        lab.clock.step(2)
+        await lab.until(is_ready)
+
+
+async def test_always_pulls_also_what_is_here(lab: Lab):
+    await lab.kubelet()
+    one = {**shell(RUNS_ON), "image": lab.node}  # without a tag: the policy is Always
+    async with tagged(lab, f"{lab.node}:latest"):
+        await lab.create({"containers": [one]}, "always")
+        await lab.until(waits_for("ErrImagePull"), "always")
+        await lab.create({"containers": [{**one, "imagePullPolicy": "IfNotPresent"}]}, "here")
+        await lab.until(is_ready, "here")
+    there = "already present on machine and can be accessed by the pod"
+    assert f'Pulled: Container image "{lab.node}" {there}' in await lab.events()
