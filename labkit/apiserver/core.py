@@ -137,9 +137,6 @@ class APIServer:
             answer = await verb(self.writes, target.call(where, request))
         return _warning(where, answer) if where.row.custom else answer
 
-    def _aggregated(self, path: str) -> AggregatedHandler | None:
-        parts = path.split("/", 4)
-        if len(parts) < 4 or parts[1] != "apis":
     def _resource_list(self, path: str) -> dict | None:
         """What is served at `/api/v1` or `/apis/group/version`, for clients in this process."""
         if path.count("/") != (3 if path.startswith("/apis/") else 2):
@@ -147,6 +144,9 @@ class APIServer:
         groups = {one.path: one for one in discovery.served(self.registry.rows)}
         return discovery.resource_list(groups[path]) if path in groups else None
 
+    def _aggregated(self, path: str) -> AggregatedHandler | None:
+        parts = path.split("/", 4)
+        if len(parts) < 4 or parts[1] != "apis":
             return None
         return self.aggregated.get((parts[2], parts[3]))
 
