@@ -1,12 +1,15 @@
 """The Pods that wait: order, back-off, waking up."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from labkit.clock import Clock
+from labkit.scheduler import hints
 from labkit.scheduler.queue import LONGEST_WAIT, SchedulingQueue
-from tests.scheduler.objects import seen
+from tests.scheduler.objects import info, seen
+from tests.scheduler.test_affinity import far, near, term
 
 
 class HandClock(Clock):
@@ -119,4 +122,82 @@ async def test_a_pod_that_was_changed_while_it_was_tried_is_tried_again_at_once(
     key = await queue.pop()
     queue.add(a_pod("a"))
     queue.failed(key)
+    assert await drain(queue) == ["a"]
+
+
+async def test_where_nothing_else_is_to_do_a_back_off_is_cut_short_but_not_an_errors(queue, clock):
+    for name in "ab":
+        queue.add(a_pod(name))
+        queue.failed(await queue.pop(), error=name == "b")
+    queue.move_all()
+    assert await asyncio.wait_for(queue.pop(), 1) == "a"
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.pop(), 0.01)
+    clock.time = 1.0
+    queue.flush()
+    assert await queue.pop() == "b"
+
+
+TAINT = {"key": "k", "effect": "NoSchedule"}
+FOE = far(term("foe"))
+LEFT, PLACED, CHANGED = hints.pod_left, hints.pod_placed, hints.pod_changed
+
+
+def node_changed(old, new):
+    before = None if old is None else info("n", **old)
+    return hints.node_changed(before, info("n", **new))
+
+
+@pytest.mark.parametrize(
+    ("refused_by", "spec", "change", "tried"),
+    [
+        pytest.param("NodeResourcesFit", {"cpu": "2"}, node_changed(None, {"cpu": "4"}), True,
+                     id="a node that is large enough"),
+        pytest.param("NodeResourcesFit", {"cpu": "2"}, node_changed(None, {"cpu": "1"}), False,
+                     id="a node that is too small"),
+        pytest.param("NodeResourcesFit", {"cpu": "2"}, node_changed({}, {"labels": {"a": "b"}}),
+                     False, id="a label does not make a node larger"),
+        pytest.param("NodeResourcesFit", {"cpu": "2"}, node_changed({"cpu": "1"}, {"cpu": "3"}),
+                     True, id="a node that has grown"),
+        pytest.param("TaintToleration", {}, node_changed({"taints": [TAINT]}, {}), True,
+                     id="a taint has gone"),
+        pytest.param("TaintToleration", {}, node_changed({}, {"cpu": "9"}), False,
+                     id="there was no taint before"),
+        pytest.param("NodeAffinity", {"nodeSelector": {"a": "b"}},
+                     node_changed({}, {"labels": {"a": "b"}}), True, id="the label it asks for"),
+        pytest.param("NodeUnschedulable", {}, node_changed({"unschedulable": True}, {}), True,
+                     id="uncordoned"),
+        pytest.param("NodeResourcesFit", {}, LEFT(seen("x"), {}), True, id="a Pod has left"),
+        pytest.param("NodeAffinity", {}, LEFT(seen("x"), {}), False, id="which moves no label"),
+        pytest.param("NodePorts", {"ports": [{"hostPort": 80}]},
+                     LEFT(seen("x", ports=[{"hostPort": 80}]), {}), True, id="its port is free"),
+        pytest.param("NodePorts", {"ports": [{"hostPort": 80}]}, LEFT(seen("x"), {}), False,
+                     id="it had no such port"),
+        pytest.param("InterPodAffinity", {"affinity": FOE},
+                     LEFT(seen("x", labels={"app": "foe"}), {}), True, id="a foe has left"),
+        pytest.param("InterPodAffinity", {"labels": {"app": "foe"}},
+                     LEFT(seen("x", affinity=FOE), {}), True, id="one who took it for a foe"),
+        pytest.param("InterPodAffinity", {"affinity": near(term("db"))},
+                     PLACED(seen("x", labels={"app": "db"}), {}), True, id="a friend has come"),
+        pytest.param("NodeResourcesFit", {}, PLACED(seen("x"), {}), False, id="which takes room"),
+        pytest.param("PodTopologySpread", {}, hints.NODE_GONE, True, id="a domain has gone"),
+        pytest.param("NodeResourcesFit", {}, CHANGED(seen("x")), True, id="a Pod asks for less"),
+        pytest.param("VolumeBinding", {}, hints.STORAGE_CHANGED, True, id="a claim has come"),
+    ],
+)  # fmt: skip
+async def test_a_pod_is_tried_again_when_that_could_help_it(
+    queue, clock, refused_by, spec, change, tried
+):
+    queue.add(a_pod("a", **spec))
+    queue.failed(await queue.pop(), [refused_by])
+    clock.time = 5.0
+    queue.move(change)
+    assert bool(await drain(queue)) is tried
+
+
+async def test_a_pod_that_no_filter_refused_is_tried_after_any_change(queue, clock):
+    queue.add(a_pod("a"))
+    queue.failed(await queue.pop())
+    clock.time = 5.0
+    queue.move(hints.NODE_GONE)
     assert await drain(queue) == ["a"]

@@ -5,7 +5,13 @@ import random
 import pytest
 
 from labkit.kube import conditions
-from labkit.kube.resources import NODES, PODS
+from labkit.kube.resources import (
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    PRIORITY_CLASSES,
+    STORAGE_CLASSES,
+)
 from labkit.scheduler import Scheduler
 
 
@@ -167,3 +173,98 @@ async def test_replicas_of_a_replica_set_spread_over_nodes(world, scheduler):
         await world.client.create(PODS, {"metadata": meta, "spec": {"containers": asking("1m")}})
     found = await bound(world, 6)
     assert sorted(found.values()) == ["n1", "n1", "n2", "n2", "n3", "n3"]
+
+
+async def important(world):
+    """The name of a PriorityClass above others."""
+    await world.client.create(PRIORITY_CLASSES, {"metadata": {"name": "high"}, "value": 1000})
+    return "high"
+
+
+async def test_a_more_important_pod_takes_the_place_of_another(world, scheduler):
+    await world.node("n1", cpu="1")
+    await world.pod("low", containers=asking("1"))
+    await bound(world, 1)
+    uid = (
+        await world.pod("high", containers=asking("1"), priorityClassName=await important(world))
+    )["metadata"]["uid"]
+
+    async def told():
+        found = await world.find(PODS, "low")
+        return found["metadata"].get("deletionTimestamp") and found
+
+    victim = await world.until(told)
+    condition = conditions.get(victim, "DisruptionTarget")
+    assert condition["reason"] == "PreemptionByScheduler"
+    assert condition["message"] == (
+        "default-scheduler: preempting to accommodate a higher priority pod"
+    )
+    waiting = await world.find(PODS, "high")
+    assert waiting["status"]["nominatedNodeName"] == "n1"
+    assert conditions.get(waiting, "PodScheduled")["message"].startswith(
+        "0/1 nodes are available: 1 Insufficient cpu."
+    )
+    await world.client.delete(PODS, "low", "default", grace_period_seconds=0)
+    assert await bound(world, 1) == {"high": "n1"}
+    assert "nominatedNodeName" not in (await world.find(PODS, "high"))["status"]
+    assert ("Preempted", f"Preempted by pod {uid} on node n1") in await world.reasons("low")
+
+
+async def test_a_place_that_is_being_freed_is_kept(world, scheduler):
+    await world.node("n1", cpu="1")
+    await world.pod("low", containers=asking("1"))
+    await bound(world, 1)
+    await world.pod("high", containers=asking("1"), priorityClassName=await important(world))
+
+    async def nominated():
+        return (await world.find(PODS, "high"))["status"].get("nominatedNodeName")
+
+    await world.until(nominated)
+    await world.pod("thief", containers=asking("1"))
+    await unschedulable(world, "thief")
+    await world.client.delete(PODS, "low", "default", grace_period_seconds=0)
+    assert await bound(world, 1) == {"high": "n1"}
+
+
+async def test_a_gated_pod_is_scheduled_once_its_gates_are_gone(world, scheduler):
+    await world.node("n1")
+    await world.pod("gated", schedulingGates=[{"name": "example.com/wait"}])
+    await world.pod("free")
+    assert await bound(world, 1) == {"free": "n1"}
+    condition = conditions.get(await world.find(PODS, "gated"), "PodScheduled")
+    assert (condition["status"], condition["reason"]) == ("False", "SchedulingGated")
+    patch = {"spec": {"schedulingGates": None}}
+    await world.client.patch(PODS, "gated", patch, "default")
+    assert set(await bound(world, 2)) == {"free", "gated"}
+
+
+async def test_a_claim_gets_the_node_of_its_first_pod_and_the_pod_waits_for_it(world, scheduler):
+    await world.node("n1")
+    kind = {
+        "metadata": {"name": "late"}, "provisioner": "p",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }  # fmt: skip
+    await world.client.create(STORAGE_CLASSES, kind)
+    claim = {
+        "metadata": {"name": "data", "namespace": "default"},
+        "spec": {
+            "storageClassName": "late", "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }  # fmt: skip
+    await world.client.create(PERSISTENT_VOLUME_CLAIMS, claim)
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    await world.pod("one", volumes=[volume])
+
+    async def selected():
+        found = await world.find(PERSISTENT_VOLUME_CLAIMS, "data")
+        annotations = found["metadata"].get("annotations") or {}
+        return annotations.get("volume.kubernetes.io/selected-node")
+
+    assert await world.until(selected) == "n1"
+    await world.settled()
+    assert await bound(world, 0)
+    completed = {"pv.kubernetes.io/bind-completed": "yes"}
+    patch = {"metadata": {"annotations": completed}, "spec": {"volumeName": "made"}}
+    await world.client.patch(PERSISTENT_VOLUME_CLAIMS, "data", patch, "default")
+    assert await bound(world, 1) == {"one": "n1"}
