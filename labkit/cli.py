@@ -72,6 +72,19 @@ def _add_up(commands) -> None:
         help="run all parts of the cluster in one process, or each in its own "
         f"({settings.TOGETHER})",
     )
+    up.add_argument(
+        "--image-mirror",
+        metavar="FROM=TO",
+        action="append",
+        help="take images whose names begin with FROM from TO: nginx=todolist, "
+        "registry.example.com/team=docker.io/library; may be given several times",
+    )
+    up.add_argument(
+        "--pre-pull",
+        metavar="IMAGE",
+        action="append",
+        help="have this image on every node when the cluster is up; may be given several times",
+    )
     group = up.add_argument_group("settings, with upstream's names and defaults")
     for flag, default in settings.DEFAULTS.items():
         group.add_argument(f"--{flag}", metavar=default, dest=f"flag:{flag}")
@@ -123,6 +136,8 @@ def _up(options: argparse.Namespace) -> int:
         flags or None,
         _Progress(begun),
         parts=options.parts,
+        image_mirrors=options.image_mirror,
+        pre_pull=options.pre_pull,
         restore_backup=options.restore_backup,
     )
     if before and before.running:

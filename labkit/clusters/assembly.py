@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from labkit.client import Client
 from labkit.clock import Clock
-from labkit.clusters import addresses, settings
+from labkit.clusters import addresses, image_options, settings
 from labkit.clusters.addresses import (
     API_PORT,
     DNS_FALLBACK_PORT,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from labkit.controllers.manager import ControllerManager
     from labkit.engine import Engine
     from labkit.kubelet import Kubelet
+    from labkit.kubelet.mirrors import Mirror
     from labkit.metrics import MetricsServer
     from labkit.proxy import ClusterDNS, ServiceProxy
     from labkit.proxy.ingress import IngressController
@@ -50,6 +51,8 @@ class Site:
     nodes: tuple[str, ...]
     settings: dict[str, float]
     credentials: Credentials
+    image_mirrors: tuple[Mirror, ...]
+    pre_pull: tuple[str, ...]  # images that every node has when the cluster is up
 
     @classmethod
     def read(cls, directory: ClusterDir, clock: Clock) -> Site:
@@ -63,6 +66,8 @@ class Site:
             tuple(node_name(directory.name, index) for index in count),
             settings.complete(description["settings"]),
             Credentials(directory.pki),
+            image_options.mirrors_of(description),
+            image_options.pre_pull_of(description),
         )
 
     def node_ip(self, node: str) -> str:
@@ -215,5 +220,8 @@ def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: in
         cluster_dns_port=dns_port,
         root_dir=site.directory.kubelet / node,
         serving_ssl=credentials.server_context(f"kubelet-{node}", clients=ssl.CERT_REQUIRED),
-        settings=KubeletSettings(**settings.of_part("kubelet", site.settings)),
+        settings=KubeletSettings(
+            image_mirrors=site.image_mirrors,
+            **settings.of_part("kubelet", site.settings),
+        ),
     )

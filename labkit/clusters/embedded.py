@@ -17,7 +17,7 @@ from labkit.apiserver.http import HTTPServer
 from labkit.apiserver.request import User
 from labkit.client import Client
 from labkit.clock import Clock
-from labkit.clusters import assembly, bootstrap, identities
+from labkit.clusters import assembly, bootstrap, identities, image_options
 from labkit.clusters.assembly import Site
 from labkit.clusters.paths import ClusterDir
 from labkit.kubelet import Kubelet
@@ -84,6 +84,7 @@ class EmbeddedCluster:
         kubelets = [self._kubelet(api, node, dns.port) for node in site.nodes]
         ingress = assembly.ingress_controller(site, self._client(api, "system:ingress-controller"))
         await asyncio.gather(*(self._own(part) for part in (proxy, ingress, *kubelets)))
+        await image_options.pull(kubelets[0], site.pre_pull)  # the nodes share the engine
         await self._own(metrics)  # after the kubelets, so that its first round finds them
 
     def _kubelet(self, api: APIServer, node: str, dns_port: int) -> Kubelet:

@@ -14,11 +14,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.clusters import addresses, backups, settings
+from labkit.clusters import addresses, backups, image_options, settings
 from labkit.clusters.paths import ClusterDir, context_name
 from labkit.errors import ClusterError, UsageError, WaitTimeout
 
@@ -40,6 +40,8 @@ class ClusterInfo:
     server: str
     pid: int | None
     parts: str = settings.TOGETHER
+    image_mirrors: Sequence[str] = ()
+    pre_pull: Sequence[str] = ()
 
     @property
     def context(self) -> str:
@@ -53,7 +55,11 @@ class ClusterInfo:
 
     def environment(self) -> dict[str, str]:
         """The variables under which kubectl and docker find this cluster."""
-        return {"KUBECONFIG": str(self.kubeconfig), "DOCKER_HOST": self.docker_host}
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "DOCKER_HOST": self.docker_host,
+            "DOCKER_BUILDKIT": "0",  # newer CLIs would ask the engine for BuildKit, unasked
+        }
 
 
 def info(name: str) -> ClusterInfo | None:
@@ -72,6 +78,8 @@ def info(name: str) -> ClusterInfo | None:
         server=addresses.Addresses(description.get("number", 0)).server_url,
         pid=daemon_pid(directory),
         parts=description.get("parts", settings.TOGETHER),
+        image_mirrors=tuple(description.get(image_options.MIRRORS, ())),
+        pre_pull=tuple(description.get(image_options.PRE_PULL, ())),
     )
 
 
@@ -108,16 +116,22 @@ def up(
     progress: Callable[[str], None] = lambda step: None,
     *,
     parts: str | None = None,
+    image_mirrors: Sequence[str] | None = None,
+    pre_pull: Sequence[str] | None = None,
     restore_backup: bool = False,
 ) -> ClusterInfo:
     """Start the cluster; return when its nodes are Ready and the default ServiceAccount exists.
 
     What is not given is as it was the last time.  A cluster that is up as asked for is left
-    alone.  `parts` is `together` (in one process) or `separate` (a process each).  With
-    `restore_backup` the last backup first takes the place of its objects.  Raises
-    ClusterError where it is up otherwise, or cannot start.
+    alone.  `parts` is `together` (in one process) or `separate` (a process each).
+    `image_mirrors` (`FROM=TO`) say where images are taken from instead, `pre_pull` which images
+    every node has when it is up.  With `restore_backup` the last backup first takes the
+    place of its objects.  Raises ClusterError where it is up otherwise, or cannot start.
     """
     wanted = _wanted(name, nodes, flags, parts)
+    images = image_options.chosen(wanted, image_mirrors, pre_pull)
+    options = (image_options.MIRRORS, image_options.PRE_PULL)
+    wanted = {key: value for key, value in wanted.items() if key not in options} | images
     directory = ClusterDir.named(name)
     found = info(name)
     if found and found.running:
@@ -169,7 +183,9 @@ def _wanted(
 
 def _spoken(found: ClusterInfo) -> str:
     words = [f"{found.nodes} node{'s' if found.nodes > 1 else ''}", f"--parts={found.parts}"]
-    return ", ".join(words + [f"--{flag}={text}" for flag, text in found.settings.items()])
+    words += [f"--{flag}={text}" for flag, text in found.settings.items()]
+    words += [f"--image-mirror={text}" for text in found.image_mirrors]
+    return ", ".join(words + [f"--pre-pull={text}" for text in found.pre_pull])
 
 
 def _start_daemon(directory: ClusterDir, progress: Callable[[str], None]) -> None:

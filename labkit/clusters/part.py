@@ -29,7 +29,7 @@ import uvloop
 
 from labkit.client import Client, kubeconfig
 from labkit.clock import Clock
-from labkit.clusters import assembly, roster
+from labkit.clusters import assembly, image_options, roster
 from labkit.clusters.assembly import Site
 from labkit.clusters.paths import ClusterDir
 from labkit.errors import LabkitError
@@ -116,7 +116,9 @@ async def _start_node(owner: Owner, node: str) -> None:
     site, socket = owner.site, owner.site.directory.docker_socket_of(node)
     await owner.own(assembly.engine(site, site.directory.engine_of(node), socket, node))
     client = owner.client()
-    await owner.own(assembly.kubelet(site, client, node, f"unix://{socket}", site.dns_port))
+    kubelet = assembly.kubelet(site, client, node, f"unix://{socket}", site.dns_port)
+    await owner.own(kubelet)
+    await image_options.pull(kubelet, site.pre_pull)
 
 
 class Every:

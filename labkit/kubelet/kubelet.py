@@ -148,6 +148,10 @@ class Kubelet:
         """The Node as the API has it."""
         return self._node.node
 
+    async def fetch_image(self, image: str) -> str:
+        """Have an image on the node before a Pod asks for it; what prevents it, or ""."""
+        return await self._tools.images.fetch(image)
+
     async def start(self) -> None:
         """Register the Node, find running containers again, take on Pods."""
         self._root_dir.mkdir(parents=True, exist_ok=True)
