@@ -99,7 +99,7 @@ def endpoint(service: Mapping, pod: Mapping, zone: str = "") -> dict:
         "conditions": {"ready": ready, "serving": serving, "terminating": ends},
         "targetRef": target_reference(pod),
     }
-    optional = {"nodeName": pods.node_name(pod), "zone": zone, "hostname": _hostname(service, pod)}
+    optional = {"nodeName": pods.node_name(pod), "zone": zone, "hostname": hostname(service, pod)}
     return result | {field: value for field, value in optional.items() if value}
 
 
@@ -114,7 +114,8 @@ def target_reference(pod: Mapping) -> dict:
     }
 
 
-def _hostname(service: Mapping, pod: Mapping) -> str:
+def hostname(service: Mapping, pod: Mapping) -> str:
+    """The name of a Pod below that of its subdomain's Service; empty where it has none there."""
     spec = pod["spec"]
     same = spec.get("subdomain") == service["metadata"]["name"]
     return spec.get("hostname") or "" if same else ""

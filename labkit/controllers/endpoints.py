@@ -14,6 +14,7 @@ from labkit.client import ApiError
 from labkit.controllers.backends import (
     Port,
     backends,
+    hostname,
     is_headless,
     is_managed,
     target_reference,
@@ -84,7 +85,7 @@ def subsets(service: Mapping, found: list) -> list[dict]:
     for ports, pod in found:
         group = groups.setdefault(ports, {"addresses": [], "notReadyAddresses": []})
         ready = always or pods.is_ready(pod)
-        group["addresses" if ready else "notReadyAddresses"].append(_address(pod))
+        group["addresses" if ready else "notReadyAddresses"].append(_address(service, pod))
     return [
         {
             **{field: _sorted(addresses) for field, addresses in group.items() if addresses},
@@ -94,10 +95,10 @@ def subsets(service: Mapping, found: list) -> list[dict]:
     ]
 
 
-def _address(pod: Mapping) -> dict:
+def _address(service: Mapping, pod: Mapping) -> dict:
     address = {"ip": pod["status"]["podIP"], "targetRef": target_reference(pod)}
-    node = pods.node_name(pod)
-    return {**address, "nodeName": node} if node else address
+    optional = {"hostname": hostname(service, pod), "nodeName": pods.node_name(pod)}
+    return address | {field: value for field, value in optional.items() if value}
 
 
 def _sorted(addresses: list[dict]) -> list[dict]:

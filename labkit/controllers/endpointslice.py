@@ -9,19 +9,17 @@ Source: kube-controller-manager's endpointslice controller; documentation "Endpo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from labkit.client import ApiError, Client
+from labkit.client import Client
 from labkit.clock import Clock
 from labkit.controllers import slices
 from labkit.controllers.backends import address_type, backends, endpoint, is_headless, is_managed
-from labkit.controllers.expectations import Expectations
 from labkit.controllers.informers import InformerFactory, SharingController, batch_delay
+from labkit.controllers.slicewriter import MANAGED_BY, SERVICE_NAME, SliceWriter
 from labkit.kube import objects, pods
 from labkit.kube.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 
-SERVICE_NAME = "kubernetes.io/service-name"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 OURSELVES = "endpointslice-controller.k8s.io"
 HEADLESS = "service.kubernetes.io/headless"
 _ZONE = "topology.kubernetes.io/zone"
@@ -71,27 +69,26 @@ class EndpointSliceController(ServiceController):
     ) -> None:
         super().__init__(client, clock, informers)
         self.most = max_endpoints_per_slice
-        self.expectations = Expectations(clock)
+        self._writer = SliceWriter(client, clock, OURSELVES)
         self._nodes = self.watch(NODES, enqueue=False)
-        self._slices = self.watch(ENDPOINT_SLICES, _service_of)
-        self._slices.add_index("service", _service_of)
-        self.on_change(self._slices, self._slice_changed)
+        self._slices = self.watch(ENDPOINT_SLICES, self._writer.keys)
+        self._slices.add_index("service", self._writer.keys)
+        self.on_change(self._slices, self._writer.seen)
 
     async def reconcile(self, key: str) -> float | None:
         """Bring the slices of one Service up to date."""
-        service = self.services.store.get(key)
+        service, expectations = self.services.store.get(key), self._writer.expectations
         if service is None:
-            self.expectations.forget(key)  # its slices have it as owner and go with it
+            expectations.forget(key)  # its slices have it as owner and go with it
             self.sizes.pop(key, None)
             return None
         if not is_managed(service) or objects.is_deleting(service):
             return None
-        if not self.expectations.satisfied(key):
-            return self.expectations.expires_in(key)  # the watch wakes us sooner
+        if not expectations.satisfied(key):
+            return expectations.expires_in(key)  # the watch wakes us sooner
         existing = self._slices.by_index("service", key)
         change = slices.changes(self._desired(service), existing, self.most)
-        await self._apply(key, service, change)
-        await self._relabel(service, existing, change)
+        await self._writer.apply(key, change, existing, _head(service))
         return None
 
     def _desired(self, service: Mapping) -> dict[slices.Group, list[dict]]:
@@ -111,60 +108,6 @@ class EndpointSliceController(ServiceController):
         node = self._nodes.get(pods.node_name(pod))
         return objects.labels(node).get(_ZONE, "") if node else ""
 
-    async def _apply(self, key: str, service: Mapping, change: slices.Changes) -> None:
-        for slice_, endpoints in change.update:
-            await self.client.update(ENDPOINT_SLICES, {**slice_, "endpoints": endpoints})
-        for group, endpoints in change.create:
-            await self._create(key, _new_slice(service, group, endpoints))
-        for slice_ in change.delete:
-            await self._delete(key, slice_["metadata"])
-
-    async def _create(self, key: str, slice_: Mapping) -> None:
-        self.expectations.expect_creations(key, 1)
-        try:
-            await self.client.create(ENDPOINT_SLICES, slice_)
-        except (ApiError, OSError):
-            self.expectations.creations_observed(key)
-            raise
-
-    async def _delete(self, key: str, meta: Mapping) -> None:
-        self.expectations.expect_deletions(key, [meta["uid"]])
-        try:
-            await self.client.delete(
-                ENDPOINT_SLICES, meta["name"], meta["namespace"], uid=meta["uid"]
-            )
-        except (ApiError, OSError) as error:
-            self.expectations.deletion_observed(key, meta["uid"])
-            if not (isinstance(error, ApiError) and error.not_found):
-                raise
-
-    async def _relabel(
-        self, service: Mapping, existing: Iterable[Mapping], change: slices.Changes
-    ) -> None:
-        """A Service's labels are its slices' labels too."""
-        labels = _labels(service)
-        touched = {slice_["metadata"]["uid"] for slice_, _ in change.update}
-        touched |= {slice_["metadata"]["uid"] for slice_ in change.delete}
-        for slice_ in existing:
-            meta = slice_["metadata"]
-            if meta["uid"] not in touched and objects.labels(slice_) != labels:
-                fresh = {**slice_, "metadata": {**meta, "labels": labels}}
-                await self.client.update(ENDPOINT_SLICES, fresh)
-
-    def _slice_changed(self, old: Mapping | None, new: Mapping | None) -> None:
-        for key in _service_of(new or old):
-            if old is None:
-                self.expectations.creations_observed(key)
-            if new is None:
-                self.expectations.deletion_observed(key, old["metadata"]["uid"])
-
-
-def _service_of(slice_: Mapping) -> tuple[str, ...]:
-    labels = objects.labels(slice_)
-    if labels.get(MANAGED_BY) != OURSELVES or not labels.get(SERVICE_NAME):
-        return ()
-    return (f"{slice_['metadata']['namespace']}/{labels[SERVICE_NAME]}",)
-
 
 def _labels(service: Mapping) -> dict[str, str]:
     own = {SERVICE_NAME: service["metadata"]["name"], MANAGED_BY: OURSELVES}
@@ -173,18 +116,12 @@ def _labels(service: Mapping) -> dict[str, str]:
     return {**objects.labels(service), **own}
 
 
-def _new_slice(service: Mapping, group: slices.Group, endpoints: list[dict]) -> dict:
+def _head(service: Mapping) -> dict:
+    """The metadata of a slice: its Service's labels are its own too."""
     meta = service["metadata"]
     return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "generateName": f"{meta['name']}-",
-            "namespace": meta["namespace"],
-            "labels": _labels(service),
-            "ownerReferences": [objects.controller_reference(service)],
-        },
-        "addressType": group.address_type,
-        "endpoints": endpoints,
-        "ports": [port.as_dict() for port in group.ports],
+        "generateName": f"{meta['name']}-",
+        "namespace": meta["namespace"],
+        "labels": _labels(service),
+        "ownerReferences": [objects.controller_reference(service)],
     }

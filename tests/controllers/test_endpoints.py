@@ -129,6 +129,15 @@ async def test_publish_not_ready_addresses_makes_all_ready(world, net):
     await net.legacy(["127.244.1.5"])
 
 
+async def test_a_pod_is_known_by_its_hostname_below_its_subdomain(world, net):
+    await service(world, clusterIP="None")
+    await a_pod(world, "web-0", "127.244.1.5", hostname="web-0", subdomain="web")
+    (found,) = await net.endpoints(1)
+    assert found["hostname"] == "web-0"
+    legacy = await net.legacy(["127.244.1.5"])
+    assert legacy["subsets"][0]["addresses"][0]["hostname"] == "web-0"
+
+
 async def test_a_named_port_is_looked_up_in_each_pod(world, net):
     await service(world, ports=[{"name": "http", "port": 80, "targetPort": "web"}])
     for name, ip, port in (("old", "127.244.1.5", 8080), ("new", "127.244.1.6", 9090)):
