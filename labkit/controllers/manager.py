@@ -20,6 +20,7 @@ from labkit.controllers.deployment import DeploymentController
 from labkit.controllers.disruption import DisruptionController
 from labkit.controllers.endpoints import EndpointsController
 from labkit.controllers.endpointslice import EndpointSliceController
+from labkit.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from labkit.controllers.garbagecollector import GarbageCollector
 from labkit.controllers.informers import InformerFactory
 from labkit.controllers.job import JobController
@@ -156,6 +157,7 @@ class ControllerManager:
         yield CronJobController(client, clock, shared)
         yield EndpointSliceController(client, clock, shared, settings.max_endpoints_per_slice)
         yield EndpointsController(client, clock, shared)
+        yield EndpointSliceMirroringController(client, clock, shared)
         yield HorizontalPodAutoscalerController(client, clock, settings, shared)
         yield NamespaceController(client, clock, resources, shared)
         yield ServiceAccountController(client, clock, shared)
