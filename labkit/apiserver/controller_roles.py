@@ -66,6 +66,13 @@ RULES: dict[str, tuple[tuple[str, str, str], ...]] = {
         (f"create delete {_READ} update", "discovery.k8s.io", "endpointslices"),
         _EVENTS,
     ),
+    "endpointslicemirroring-controller": (
+        (_READ, "core", "endpoints services"),
+        ("update", "core", "services/finalizers"),
+        ("update", "core", "endpoints/finalizers"),
+        (f"create delete {_READ} update", "discovery.k8s.io", "endpointslices"),
+        _EVENTS,
+    ),
     "generic-garbage-collector": (
         (f"delete {_READ} patch update", "*", "*"),
         _EVENTS,
