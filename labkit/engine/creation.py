@@ -7,8 +7,10 @@ no effect.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,25 @@ def lay_out(container: Container, image: Image, blobs: Blobs) -> None:
     container.root.mkdir(parents=True, mode=0o700)
     image.unpack(container.root, blobs)
     for mount in mounts(container.host_config):
-        target = environment.directory(container.root, mount["Destination"])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(mount["Source"])
+        _mount(container.root, mount)
+
+
+def _mount(root: Path, mount: Mapping[str, Any]) -> None:
+    """A link in the place of what the image has there.  Raises BadParameter."""
+    target = environment.directory(root, mount["Destination"])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_symlink() and os.readlink(target) == mount["Source"]:
+        return  # made for an earlier container with the same mounts
+    own = target.parent.resolve().is_relative_to(root.resolve())
+    if not own and os.path.lexists(target):
+        # Behind another mount are files that are not the container's.
+        raise BadParameter(
+            f"A mount at {mount['Destination']} was asked for, and another mount has something "
+            "there already. The embedded engine's mounts are links, which would replace it. "
+            "Mount it at a path that is not there yet."
+        )
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+    target.symlink_to(mount["Source"])

@@ -360,6 +360,27 @@ def test_python3_is_the_labs_own_interpreter(embedded: Lab) -> None:
     assert container.logs().decode().strip() == " ".join(sys.version.splitlines())
 
 
+def test_a_bind_mount_takes_the_place_of_what_the_image_has_there(
+    embedded: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts").write_text("mine")
+    (tmp_path / "bin").mkdir()
+    binds = [f"{tmp_path / 'bin'}:/bin", f"{tmp_path / 'hosts'}:/tmp/hosts"]
+    out = embedded.client.containers.run(
+        "busybox", ["sh", "-c", "ls bin; cat tmp/hosts"], volumes=binds, remove=True
+    )
+    assert out == b"mine"
+
+
+def test_a_bind_mount_takes_nothing_away_behind_another_one(embedded: Lab, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "f").touch()
+    binds = [f"{tmp_path}:/data", "/tmp:/data/kept"]
+    with pytest.raises(docker.errors.APIError, match="another mount has something there already"):
+        embedded.client.containers.create("busybox", "true", volumes=binds)
+    assert (tmp_path / "kept" / "f").exists()
+
+
 def test_a_bind_mount_shows_the_hosts_directory(embedded: Lab, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("from the host")
     container = embedded.run("cat data/f", volumes=[f"{tmp_path}:/data:ro"])

@@ -1,13 +1,13 @@
-"""ServiceAccount: every Pod runs as one that exists.
+"""ServiceAccount: every Pod runs as one that exists, and has its token (`token_volume`).
 
-Source: k8s.io/kubernetes plugin/pkg/admission/serviceaccount.  Left out: the projected token
-volume, for nodes here mount no volumes.
+Source: k8s.io/kubernetes plugin/pkg/admission/serviceaccount.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from labkit.apiserver.admission import token_volume
 from labkit.apiserver.admission.attributes import Attributes
 from labkit.clock import Clock
 from labkit.kube.resources import NAMESPACES, SERVICE_ACCOUNTS
@@ -47,6 +47,7 @@ def admit(a: Attributes) -> None:
         )
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [dict(one) for one in account["imagePullSecrets"]]
+    token_volume.add(spec, account)
 
 
 def _named(spec: Mapping) -> str:
