@@ -102,7 +102,9 @@ def shrink_old(goal: Plan, new: Size | None, old: Sequence[Size]) -> dict[str, i
     """The next sizes of those old ReplicaSets that may shrink now, by name.
 
     First Pods that are not available anyway, oldest ReplicaSet first; then as many available ones
-    as there are above the minimum.
+    as there are above the minimum.  A ReplicaSet that has just been scaled down still counts Pods
+    that are on their way out: no more are available than it shall have.  (Upstream believes such a
+    status, and can for a moment have fewer Pods than it promises.)
     """
     new_replicas, new_available = (new.replicas, new.available) if new else (0, 0)
     everything = _total(old) + new_replicas
@@ -112,7 +114,7 @@ def shrink_old(goal: Plan, new: Size | None, old: Sequence[Size]) -> dict[str, i
     oldest_first = sorted(old, key=lambda size: size.created)
     sizes = {size.name: size.replicas for size in oldest_first}
     _drop_unhealthy(sizes, oldest_first, allowed)
-    available = sum(size.available for size in old) + new_available
+    available = sum(min(size.available, size.replicas) for size in old) + new_available
     _drop_available(sizes, available - goal.least_available)
     return {size.name: sizes[size.name] for size in old if sizes[size.name] != size.replicas}
 

@@ -78,6 +78,13 @@ def test_the_new_replica_set_grows_into_the_room_there_is(replicas, surge, old, 
             Plan(10, 2, 0), Size("n", 2, 0), [Size("o", 10, 10)], {}, id="new ones not ready yet"
         ),
         pytest.param(
+            Plan(6, 2, 1),
+            Size("n", 2, 2),
+            [Size("o", 5, 6)],
+            {"o": 3},
+            id="a status that lags behind",
+        ),
+        pytest.param(
             Plan(10, 2, 0), Size("n", 2, 2), [Size("o", 10, 10)], {"o": 8}, id="new ones are ready"
         ),
         pytest.param(
