@@ -131,6 +131,10 @@ def test_every_answer_says_who_gave_it(server: Server) -> None:
     link.request("GET", "/nosuch")
     answer = link.getresponse()
     assert (answer.headers["X-Served-By"], answer.headers["X-Served-From"]) == ("pod-1", HOST)
+    answer.read()
+    link.request("GET", "/api/version")
+    answer = link.getresponse()
+    assert answer.headers["X-Served-Version"] == json.load(answer)["version"] == "v1"
     link.close()
 
 

@@ -4,11 +4,13 @@
     GET  /api/rule       all items        POST    /api/rule       {"title": ...} -> 201
     GET  /api/rule/ID    one item         PUT, DELETE /api/rule/ID
     GET  /healthz        alive            GET     /readyz         ready: 503 once it shuts down
+    GET  /api/version    {"version": ...}
     GET  /metrics        requests so far, in Prometheus' text format
 
 Each request to /api/rule costs `REQUEST_CPU_MS` of real CPU time (default 5), so that load is seen
 as CPU.  Items live in the memory of this process: two replicas have two lists, which is a lesson.
-Every answer says who gave it: `X-Served-By` (host name) and `X-Served-From` (address).
+Every answer says who gave it: `X-Served-By` (host name), `X-Served-From` (address) and
+`X-Served-Version`.  A new version of this application begins with an edit of `VERSION` below.
 
 One thread for each connection, HTTP/1.1 with keep-alive.  On SIGTERM it is no longer ready, goes on
 to serve for half a second, telling its clients to connect elsewhere (`Connection: close`), then
@@ -176,6 +178,9 @@ class App:
             return self.only(method, "GET", 200, "text/plain", b"ok\n")
         if path == "/metrics":
             return self.only(method, "GET", 200, Metrics.TYPE, self.metrics.page())
+        if path == "/api/version":
+            version = json.dumps({"version": VERSION}).encode() + b"\n"
+            return self.only(method, "GET", 200, "application/json", version)
         if path == "/":
             return self.only(method, "GET", 200, "text/html; charset=utf-8", self.page())
         if path == "/api/rule" or path.startswith("/api/rule/"):
@@ -311,6 +316,7 @@ class Connection:
             "Content-Length": None if status == 204 else len(body),
             "X-Served-By": self.server.app.name,
             "X-Served-From": self.server.app.address,
+            "X-Served-Version": VERSION,
             "Connection": "keep-alive" if keep else "close",
             **more,
         }
