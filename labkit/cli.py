@@ -12,7 +12,7 @@ import shlex
 import sys
 import time
 
-from labkit.clusters import manage, paths, settings
+from labkit.clusters import engines, manage, paths, settings
 from labkit.errors import LabkitError, UsageError
 
 
@@ -85,6 +85,12 @@ def _add_up(commands) -> None:
         action="append",
         help="have this image on every node when the cluster is up; may be given several times",
     )
+    up.add_argument(
+        "--engine",
+        choices=engines.ENGINES,
+        help="what runs the containers: the lab's own engine, or the Docker daemon of this machine "
+        "(embedded, or $LABKIT_ENGINE)",
+    )
     group = up.add_argument_group("settings, with upstream's names and defaults")
     for flag, default in settings.DEFAULTS.items():
         group.add_argument(f"--{flag}", metavar=default, dest=f"flag:{flag}")
@@ -138,6 +144,7 @@ def _up(options: argparse.Namespace) -> int:
         parts=options.parts,
         image_mirrors=options.image_mirror,
         pre_pull=options.pre_pull,
+        engine=options.engine,
         restore_backup=options.restore_backup,
     )
     if before and before.running:

@@ -9,14 +9,15 @@ process holds no more than the parts that it runs.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.client import Client
 from labkit.clock import Clock
-from labkit.clusters import addresses, image_options, settings
+from labkit.clusters import addresses, engines, image_options, settings
 from labkit.clusters.addresses import (
     API_PORT,
     DNS_FALLBACK_PORT,
@@ -31,6 +32,7 @@ from labkit.clusters.paths import ClusterDir
 if TYPE_CHECKING:
     from labkit.apiserver.core import APIServer
     from labkit.apiserver.http import HTTPServer
+    from labkit.clusters.docker_engine import DockerEngine
     from labkit.controllers.manager import ControllerManager
     from labkit.engine import Engine
     from labkit.kubelet import Kubelet
@@ -53,6 +55,7 @@ class Site:
     credentials: Credentials
     image_mirrors: tuple[Mirror, ...]
     pre_pull: tuple[str, ...]  # images that every node has when the cluster is up
+    docker_host: str = ""  # of a real Docker daemon; empty on the embedded engine
 
     @classmethod
     def read(cls, directory: ClusterDir, clock: Clock) -> Site:
@@ -62,12 +65,13 @@ class Site:
         return cls(
             directory,
             clock,
-            Addresses(description["number"]),
+            addresses.of(description),
             tuple(node_name(directory.name, index) for index in count),
             settings.complete(description["settings"]),
             Credentials(directory.pki),
             image_options.mirrors_of(description),
             image_options.pre_pull_of(description),
+            description["docker_host"] if engines.of(description) == engines.DOCKER else "",
         )
 
     def node_ip(self, node: str) -> str:
@@ -145,7 +149,9 @@ def service_proxy(site: Site, client: Client) -> ServiceProxy:
     """The Service proxy of all nodes."""
     from labkit.proxy import ServiceProxy
 
-    return ServiceProxy(client, site.clock)
+    own = site.addresses
+    local = ("127.0.0.0/8", own.service_cidr, own.node_cidr)
+    return ServiceProxy(client, site.clock, networks=map(IPv4Network, local))
 
 
 def cluster_dns(site: Site, client: Client) -> ClusterDNS:
@@ -205,11 +211,18 @@ def engine(site: Site, directory: Path, socket: Path, name: str) -> Engine:
     )
 
 
+def docker_engine(site: Site, report: Callable[[str], None]) -> DockerEngine:
+    """The cluster's part of a real Docker daemon; `report` is told what it has made."""
+    from labkit.clusters.docker_engine import DockerEngine
+
+    return DockerEngine(site.directory, site.addresses, site.docker_host, report)
+
+
 def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: int) -> Kubelet:
     """The kubelet of one node, on the engine at `docker_url`."""
     from labkit.kubelet import Kubelet, KubeletSettings
 
-    credentials = site.credentials
+    credentials, directory = site.credentials, site.directory
     return Kubelet(
         client,
         site.clock,
@@ -218,10 +231,12 @@ def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: in
         docker_url=docker_url,
         cluster_dns=site.addresses.dns,
         cluster_dns_port=dns_port,
-        root_dir=site.directory.kubelet / node,
+        root_dir=directory.kubelet / node,
         serving_ssl=credentials.server_context(f"kubelet-{node}", clients=ssl.CERT_REQUIRED),
         settings=KubeletSettings(
             image_mirrors=site.image_mirrors,
             **settings.of_part("kubelet", site.settings),
         ),
+        network=directory.docker_network if site.docker_host else "",
+        labels=directory.docker_labels,
     )

@@ -35,23 +35,12 @@ from labkit.clusters.addresses import API_PORT, Addresses, is_free
 from labkit.clusters.paths import ClusterDir
 from labkit.errors import ClusterError
 
-CLUSTER_LABEL = "io.labkit.cluster"  # on all that is a cluster's on the daemon: its directory
 _GUARD_LABEL = "io.labkit.guard"
 _SOCKET = "guard.sock"
 _GUARD_SECONDS = 60.0  # until the guard has removed what was left, and is ready
 _SWEEP_SECONDS = 60.0
 _PACKET = 4096
 _ERRORS = (DockerError, aiohttp.ClientError, OSError)
-
-
-def labels(directory: ClusterDir) -> dict[str, str]:
-    """What marks a cluster's containers; two users may each have a cluster `lab` on one daemon."""
-    return {CLUSTER_LABEL: str(directory.root)}
-
-
-def network_name(directory: ClusterDir) -> str:
-    """The Docker network of all Pods."""
-    return f"labkit-{directory.name}"
 
 
 class DockerEngine:
@@ -113,9 +102,9 @@ class DockerEngine:
         # What is started by hand in the network gets an address that is no node's.
         subnet = {"Subnet": own.cluster_cidr, "IPRange": own.bridge_cidr}
         config = {
-            "Name": network_name(self._directory),
+            "Name": self._directory.docker_network,
             "CheckDuplicate": True,
-            "Labels": labels(self._directory),
+            "Labels": self._directory.docker_labels,
             "IPAM": {"Config": [subnet]},
         }
         await docker.networks.create(config)
@@ -173,8 +162,9 @@ def _words(error: Exception) -> str:
 async def run_guard(docker: Docker, directory: ClusterDir, addresses: Addresses, url: str):
     """Start the cluster's guard, in the place of an older one."""
     await _remove_guards(docker, directory)
+    (label,) = directory.docker_labels.items()
     wanted = {
-        "label": f"{CLUSTER_LABEL}={directory.root}",
+        "label": "=".join(label),
         "self": f"{_GUARD_LABEL}={directory.root}",
         "ranges": [addresses.service_cidr, addresses.node_cidr],
     }

@@ -39,6 +39,9 @@ class EmbeddedCluster:
         site = self.site
         identities.make(site.directory, site.addresses, site.nodes, site.clock.now())
         report("certificates")
+        if site.docker_host:
+            await self._own(assembly.docker_engine(site, report))
+            report("addresses and network on the Docker daemon")
         api = assembly.api_server(site)
         await self._own(api)
         self._http = await self._own(assembly.https_server(site, api))
@@ -71,13 +74,15 @@ class EmbeddedCluster:
         proxy = assembly.service_proxy(site, self._client(api, "system:kube-proxy"))
         dns = assembly.cluster_dns(site, self._client(api, "system:coredns"))
         manager = self._client(api, "system:kube-controller-manager")
-        engine = assembly.engine(site, directory.engine, directory.docker_socket, directory.name)
-        await asyncio.gather(
-            self._own(assembly.controller_manager(site, manager)),
-            self._own(assembly.scheduler(site, self._client(api, "system:kube-scheduler"))),
-            self._own(engine),
-            self._own(dns),
-        )
+        parts = [
+            assembly.controller_manager(site, manager),
+            assembly.scheduler(site, self._client(api, "system:kube-scheduler")),
+            dns,
+        ]
+        if not site.docker_host:
+            own = directory.engine, directory.docker_socket, directory.name
+            parts.append(assembly.engine(site, *own))
+        await asyncio.gather(*map(self._own, parts))
         await bootstrap.publish_dns(self._client(api, "system:coredns"), site, dns.port)
         await bootstrap.storage_class(self._client(api, "labkit"))
         await bootstrap.remove_other_nodes(self._client(api, "labkit"), site)
@@ -89,7 +94,7 @@ class EmbeddedCluster:
 
     def _kubelet(self, api: APIServer, node: str, dns_port: int) -> Kubelet:
         client = self._client(api, f"system:node:{node}")
-        url = f"unix://{self.site.directory.docker_socket}"
+        url = self.site.docker_host or f"unix://{self.site.directory.docker_socket}"
         return assembly.kubelet(self.site, client, node, url, dns_port)
 
     def _client(self, api: APIServer, user: str) -> Client:

@@ -6,6 +6,7 @@ here may be repeated; what is already so is left alone and said.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -18,13 +19,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.clusters import addresses, backups, image_options, settings
+from labkit.clusters import addresses, backups, engines, image_options, settings
 from labkit.clusters.paths import ClusterDir, context_name
 from labkit.errors import ClusterError, UsageError, WaitTimeout
 
 DEFAULT_NODES = 3
 MAX_NODES = 50
-_UP_TIMEOUT = 60.0
+_UP_TIMEOUT = 60.0  # from one step to the next
+_PULL_TIMEOUT = 600.0  # where images may have to be pulled
 _DOWN_TIMEOUT = 20.0
 
 
@@ -42,6 +44,7 @@ class ClusterInfo:
     parts: str = settings.TOGETHER
     image_mirrors: Sequence[str] = ()
     pre_pull: Sequence[str] = ()
+    engine: str = engines.EMBEDDED
 
     @property
     def context(self) -> str:
@@ -73,13 +76,15 @@ def info(name: str) -> ClusterInfo | None:
         nodes=description["nodes"],
         settings=description["settings"],
         kubeconfig=directory.kubeconfig,
-        docker_host=f"unix://{_docker_socket(directory, description)}",
+        docker_host=description.get("docker_host")
+        or f"unix://{_docker_socket(directory, description)}",
         # The daemon adds the number when it has found a free one.
-        server=addresses.Addresses(description.get("number", 0)).server_url,
+        server=addresses.of(description).server_url,
         pid=daemon_pid(directory),
         parts=description.get("parts", settings.TOGETHER),
         image_mirrors=tuple(description.get(image_options.MIRRORS, ())),
         pre_pull=tuple(description.get(image_options.PRE_PULL, ())),
+        engine=engines.of(description),
     )
 
 
@@ -118,17 +123,19 @@ def up(
     parts: str | None = None,
     image_mirrors: Sequence[str] | None = None,
     pre_pull: Sequence[str] | None = None,
+    engine: str | None = None,
     restore_backup: bool = False,
 ) -> ClusterInfo:
     """Start the cluster; return when its nodes are Ready and the default ServiceAccount exists.
 
     What is not given is as it was the last time.  A cluster that is up as asked for is left
-    alone.  `parts` is `together` (in one process) or `separate` (a process each).
+    alone.  `parts` is `together` (in one process) or `separate` (a process each), `engine` is
+    `embedded` or `docker`.
     `image_mirrors` (`FROM=TO`) say where images are taken from instead, `pre_pull` which images
     every node has when it is up.  With `restore_backup` the last backup first takes the
     place of its objects.  Raises ClusterError where it is up otherwise, or cannot start.
     """
-    wanted = _wanted(name, nodes, flags, parts)
+    wanted = _wanted(name, nodes, flags, parts, engine)
     images = image_options.chosen(wanted, image_mirrors, pre_pull)
     options = (image_options.MIRRORS, image_options.PRE_PULL)
     wanted = {key: value for key, value in wanted.items() if key not in options} | images
@@ -164,7 +171,11 @@ def up(
 
 
 def _wanted(
-    name: str, nodes: int | None, flags: Mapping[str, str] | None, parts: str | None
+    name: str,
+    nodes: int | None,
+    flags: Mapping[str, str] | None,
+    parts: str | None,
+    engine: str | None,
 ) -> dict:
     before = ClusterDir.named(name).read_description() or {}
     nodes = before.get("nodes", DEFAULT_NODES) if nodes is None else nodes
@@ -178,7 +189,8 @@ def _wanted(
     merged = {**kept, **(flags or {})}
     settings.complete(merged)  # refuses what cannot be
     parts = parts or before.get("parts", settings.TOGETHER)
-    return {**before, "name": name, "nodes": nodes, "settings": merged, "parts": parts}
+    given = engines.chosen(name, before, engine, parts) | {"nodes": nodes, "parts": parts}
+    return {**before, "name": name, **given, "settings": merged}
 
 
 def _spoken(found: ClusterInfo) -> str:
@@ -227,14 +239,15 @@ def _follow(pipe: int, directory: ClusterDir, progress: Callable[[str], None]) -
 
 
 def _messages(pipe: int, directory: ClusterDir) -> Iterator[dict]:
-    deadline, rest = time.monotonic() + _UP_TIMEOUT, b""
-    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    on_docker = (directory.read_description() or {}).get("docker_host")
+    seconds, rest = _PULL_TIMEOUT if on_docker else _UP_TIMEOUT, b""
+    while select.select([pipe], [], [], seconds)[0]:
         chunk = os.read(pipe, 65536)
         if not chunk:
             return
         *lines, rest = (rest + chunk).split(b"\n")
         yield from map(json.loads, lines)
-    raise WaitTimeout("the cluster to start", _UP_TIMEOUT, _last_line(directory.log))
+    raise WaitTimeout("the cluster to start", seconds, _last_line(directory.log))
 
 
 def _last_line(path: Path) -> str:
@@ -259,6 +272,7 @@ def down(name: str, *, delete: bool = False) -> list[str]:
     else:
         _stop_daemon(directory, pid)
         said.append(f"The cluster {name} is down: all of its processes have ended.")
+    _sweep_docker(directory)
     directory.sweep()
     if delete:
         directory.delete()
@@ -269,6 +283,16 @@ def down(name: str, *, delete: bool = False) -> list[str]:
             f"(labkit down --name {name} --delete removes them)."
         )
     return said
+
+
+def _sweep_docker(directory: ClusterDir) -> None:
+    """Return when nothing of the cluster is left on its Docker daemon, if it has one."""
+    description = directory.read_description() or {}
+    if engines.of(description) == engines.DOCKER:
+        from labkit.clusters import docker_engine
+
+        own = addresses.of(description)
+        asyncio.run(docker_engine.sweep(directory, own, description["docker_host"]))
 
 
 def no_such_cluster(name: str) -> ClusterError:

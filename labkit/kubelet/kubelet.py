@@ -94,7 +94,14 @@ class Kubelet:
         self._shared_network, self._addresses = network, AddressPool()
         self._recorder = EventRecorder(client, clock, "kubelet", node_name)
         self._node = NodeAgent(
-            client, clock, self._runtime, self.settings, node_name, node_ip, self._network_ready
+            client,
+            clock,
+            self._runtime,
+            self.settings,
+            node_name,
+            node_ip,
+            self._network_ready,
+            network,
         )
         dns = ClusterDns(cluster_dns, cluster_dns_port, cluster_domain)
         place = NodePlace(marks, network or node_name, dns, node_ip)

@@ -42,10 +42,12 @@ class NodeAgent:
         name: str,
         ip: str,
         on_network: Callable[[], None],
+        network: str = "",
     ) -> None:
         self._client, self._clock, self._runtime = client, clock, runtime
         self._settings, self._name, self._ip = settings, name, ip
         self._on_network = on_network
+        self._network = network  # that nodes share; empty: one of the Node's own
         self._informer = Informer(client, NODES, clock, field_selector=f"metadata.name={name}")
         self._informer.add_handler(self._changed)
         self._tasks: list[asyncio.Task] = []
@@ -156,7 +158,10 @@ class NodeAgent:
         if not cidr or not self.network_error:
             return
         try:
-            await self._runtime.ensure_network(self._name, cidr)
+            if self._network:
+                await self._runtime.find_network(self._network)
+            else:
+                await self._runtime.ensure_network(self._name, cidr)
         except ENGINE_ERRORS as error:
             self.network_error = f"{_NO_NETWORK}{message_of(error)}"
             log.warning("no network for Pods node=%s error=%s", self._name, error)

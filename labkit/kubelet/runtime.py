@@ -71,6 +71,10 @@ class Runtime:
         """`docker info`."""
         return await self.docker.system.info()
 
+    async def find_network(self, name: str) -> None:
+        """See that a network is there.  Raises DockerError."""
+        await self._json(f"networks/{name}")
+
     async def ensure_network(self, name: str, subnet: str) -> None:
         """Create the node's network of Pods unless it exists."""
         if await self.docker.networks.list(filters={"name": [f"^{name}$"]}):
