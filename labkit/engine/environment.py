@@ -1,9 +1,10 @@
 """What a container's process finds: its environment, its program, its /etc files.  All pure but
-`resolve`, which looks at the file system.
+`resolve` and `placed`, which look at the file system.
 
 There is no chroot(2) without privileges, so a path in a container is one of two things: a path
-below the container's root directory if it exists there, else the host's.  The search path begins
-with the image's own directories, and goes on with `python3` and the host's.
+below the container's root directory if it exists there, else the host's; for arguments it is the
+other way round.  The search path begins with the image's own directories, and goes on with
+`python3` and the host's.
 """
 
 from __future__ import annotations
@@ -88,6 +89,20 @@ def resolve(program: str, root: Path, cwd: Path, path: str) -> str:
         if os.path.isfile(name) and os.access(name, os.X_OK):
             return name
     raise LookupError("permission denied" if files and "/" in program else missing)
+
+
+def placed(argument: str, root: Path) -> str:
+    """An argument that is a path of the container, and of nothing on the host, as the host has it.
+
+    So `CMD ["python3", "/app/server.py"]` works without a chroot(2); what a shell reads does not.
+    """
+    if not argument.startswith("/") or os.path.exists(argument):
+        return argument
+    inside = f"{root}{posixpath.normpath(argument)}"
+    fresh = not os.path.exists(posixpath.dirname(argument)) and os.path.isdir(
+        posixpath.dirname(inside)
+    )
+    return inside if fresh or os.path.exists(inside) else argument
 
 
 def resolv_conf(host_config: Mapping[str, Any]) -> str:

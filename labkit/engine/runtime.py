@@ -234,10 +234,11 @@ class Runtime:
         cwd = environment.directory(container.root, working)
         cwd.mkdir(parents=True, exist_ok=True)
         program = environment.resolve(argv[0], container.root, cwd, variables["PATH"])
+        arguments = [environment.placed(word, container.root) for word in argv[1:]]
         try:
             return await self.processes.run(
                 str(container.root),
-                [program, *argv],
+                [program, argv[0], *arguments],
                 variables,
                 str(cwd),
                 sink,

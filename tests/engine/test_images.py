@@ -119,6 +119,11 @@ def test_the_shell_form_of_a_command_is_run_by_a_shell(lab: Lab, build: Build) -
     assert output(lab, image) == "hello you\n"
 
 
+def test_a_command_may_name_files_of_its_image_by_their_path(lab: Lab, build: Build) -> None:
+    image = build('FROM BASE\nCOPY run.sh a.txt /app/\nCMD ["sh", "/app/run.sh"]\nENV WHO=it')
+    assert output(lab, image) == "run it\n"
+
+
 def test_an_image_is_built_from_one_that_was_built(lab: Lab, build: Build) -> None:
     name = f"{lab.prefix}:base"
     build("FROM BASE\nCOPY a.txt /base.txt\nENV A=1", tag=name)

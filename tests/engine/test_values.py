@@ -141,6 +141,22 @@ def test_a_program_is_looked_for_in_the_container_then_on_the_host(tmp_path: Pat
         assert str(caught.value) == words, program
 
 
+def test_an_argument_that_only_the_container_has_is_found_there(tmp_path: Path) -> None:
+    (tmp_path / "labkit-app").mkdir()
+    (tmp_path / "labkit-app/main.py").write_text("")
+    (tmp_path / "etc").mkdir()
+    for argument, expected in {
+        "/labkit-app/main.py": f"{tmp_path}/labkit-app/main.py",
+        "/labkit-app/new": f"{tmp_path}/labkit-app/new",
+        "/labkit-app": f"{tmp_path}/labkit-app",
+        "/etc/passwd": "/etc/passwd",
+        "/etc/labkit-nosuch": "/etc/labkit-nosuch",
+        "/nosuch/at/all": "/nosuch/at/all",
+        "labkit-app": "labkit-app",
+    }.items():
+        assert environment.placed(argument, tmp_path) == expected
+
+
 @pytest.mark.parametrize(
     ("working", "expected"),
     [("", "/r"), ("/", "/r"), ("/app", "/r/app"), ("app/", "/r/app"), ("/../../etc", "/r/etc")],
