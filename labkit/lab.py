@@ -198,6 +198,25 @@ class Lab:
             raise
         return True
 
+    def explain_scheduling(self, pod: str | Mapping):
+        """Why a Pod is where it is, or nowhere: every filter and score of every node, with reasons.
+
+        `pod` is the name of a Pod, whether it waits or runs (`"web"`, `"pod/web"`); what has a
+        template (`"deployment/web"`: where would one more go?); or a manifest of one that does not
+        exist yet, as YAML text or a dict.  The answer shows itself; `.frame` is a DataFrame of it.
+        """
+        from labkit.scheduler.question import ask
+
+        if isinstance(pod, str) and "\n" in pod.strip():
+            import yaml
+
+            given = yaml.safe_load(pod)
+        elif isinstance(pod, str):
+            given = self.get(pod if "/" in pod else f"pod/{pod}")
+        else:
+            given = pod
+        return self._portal.run(ask(self._client, given))
+
     def url(self, service: str) -> str:
         """The URL of a Service of type NodePort, as this machine reaches it.  Raises UsageError."""
         ports = self.get(f"service/{service}")["spec"]["ports"]

@@ -9,7 +9,8 @@ Reading order, pure first:
 - `cache`: the cluster with what was decided but is not in the API yet.
 - `table`, `placement`: filters and scores over all nodes, remembered for Pods that are alike.
 - `preemption`: whose place a more important Pod may take.
-- `explain`, `messages`: the same for people.
+- `messages`: what people read in Events; `explain`, `reasons`, `explanation`, `question`: every
+  filter and score of every node with its reason, for any cluster whose API can be read.
 - `queue`, `hints`: the Pods that wait, and which change could help which of them.
 - `scheduler`, `binder`: the shell that watches and binds.
 """

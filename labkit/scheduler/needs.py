@@ -23,18 +23,25 @@ OWNERS = {each.kind: each for each in (REPLICA_SETS, REPLICATION_CONTROLLERS, ST
 FindOwner = Callable[[str, str, str], Mapping | None]  # (kind, namespace, name) → object
 
 
+def owner_of(pod: Mapping, find: FindOwner) -> Mapping | None:
+    """What owns the Pod, if its Pods spread by default."""
+    reference = objects.controller_of(pod)
+    if reference is None or reference["kind"] not in OWNERS:
+        return None
+    namespace = pod["metadata"].get("namespace") or "default"
+    found = find(reference["kind"], namespace, reference["name"])
+    if found and reference["kind"] == REPLICATION_CONTROLLERS.kind:
+        return {"spec": {"selector": {"matchLabels": found["spec"].get("selector")}}}
+    return found
+
+
 def needs_of(
-    pod: Mapping, seen: PodView, services: Iterable[Mapping], owner: FindOwner, storage: Storage
+    pod: Mapping,
+    seen: PodView,
+    services: Iterable[Mapping],
+    owner: Mapping | None,
+    storage: Storage,
 ) -> Needs:
     """The needs of a Pod; `services` are those of its namespace."""
-    if seen.spec.get("topologySpreadConstraints"):
-        spread = spread_of(seen, ())
-    else:
-        reference = objects.controller_of(pod)
-        found = None
-        if reference and reference["kind"] in OWNERS:
-            found = owner(reference["kind"], seen.namespace, reference["name"])
-            if found and reference["kind"] == REPLICATION_CONTROLLERS.kind:
-                found = {"spec": {"selector": {"matchLabels": found["spec"].get("selector")}}}
-        spread = spread_of(seen, default_selector(seen.labels, services, found))
+    spread = spread_of(seen, default_selector(seen.labels, services, owner))
     return Needs(spread, volumes_of(pod, storage))

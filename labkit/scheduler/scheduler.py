@@ -34,7 +34,7 @@ from labkit.kube.resources import (
 from labkit.scheduler import hints, messages
 from labkit.scheduler.binder import Binder
 from labkit.scheduler.cache import Cache
-from labkit.scheduler.needs import OWNERS, needs_of
+from labkit.scheduler.needs import OWNERS, needs_of, owner_of
 from labkit.scheduler.nodeinfo import node_info
 from labkit.scheduler.placement import Decision, Placer
 from labkit.scheduler.podview import PodView, view
@@ -214,7 +214,7 @@ class Scheduler:
     def needs(self, seen: PodView, pod: Mapping) -> Needs:
         """What other objects of the API say that the Pod needs."""
         services = self._services.by_index("namespace", seen.namespace)
-        return needs_of(pod, seen, services, self._owner, self.storage)
+        return needs_of(pod, seen, services, owner_of(pod, self._owner), self.storage)
 
     def _owner(self, kind: str, namespace: str, name: str) -> Mapping | None:
         return self.informers[OWNERS[kind]].get(name, namespace)
