@@ -27,6 +27,7 @@ from labkit.apiserver import (
     subresources,
     target,
 )
+from labkit.apiserver.admission import DefaultTolerationSeconds
 from labkit.apiserver.allocation import Allocator
 from labkit.apiserver.custom.serving import CustomResources
 from labkit.apiserver.eviction import evict
@@ -58,7 +59,8 @@ class APIServer:
     where they get node ports; `advertise` is the address and port under which Pods reach the API
     through the Service `kubernetes`.  `port_free(port)` tells whether a node port that is about to
     be given out is free on the machine.  `service_account_key` (PEM) signs ServiceAccounts' tokens;
-    without it they are good only until the server stops.
+    without it they are good only until the server stops.  `tolerations` says for how long Pods stay
+    on a node that is gone.
     """
 
     def __init__(
@@ -71,13 +73,14 @@ class APIServer:
         advertise: tuple[str, int] = ("127.0.0.1", 6443),
         port_free: Callable[[int], bool] = lambda port: True,
         service_account_key: bytes = b"",
+        tolerations: DefaultTolerationSeconds | None = None,
     ) -> None:
         self.clock = clock
         self.registry = Registry()
         self.parse = Paths(self.registry).parse
         self.state = State(store)
         self.allocator = Allocator(self.state, service_cidr, node_port_range, port_free)
-        self.writes = Writes(self.state, clock, self.allocator, self.registry.find)
+        self.writes = Writes(self.state, clock, self.allocator, self.registry.find, tolerations)
         self.authorizer = self.writes.authorizer
         self.tokens = Tokens(self.state, clock, jwt.Key(service_account_key or jwt.new_key()))
         self._reviews = Reviews(self.state, self.authorizer, self.tokens)

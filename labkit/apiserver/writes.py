@@ -16,7 +16,13 @@ from dataclasses import replace
 import orjson
 
 from labkit.apiserver import convert, decode, escalation, fields, meta, patching, statuses, tracking
-from labkit.apiserver.admission import CREATE, UPDATE, Admission, Attributes
+from labkit.apiserver.admission import (
+    CREATE,
+    UPDATE,
+    Admission,
+    Attributes,
+    DefaultTolerationSeconds,
+)
 from labkit.apiserver.allocation import Allocator
 from labkit.apiserver.authorizer import Authorizer, creation
 from labkit.apiserver.registration import Registration
@@ -36,10 +42,15 @@ class Writes:
     """Evaluates writes and commits them to `state`; `find` knows what else is served."""
 
     def __init__(
-        self, state: State, clock: Clock, allocator: Allocator, find: tracking.Find
+        self,
+        state: State,
+        clock: Clock,
+        allocator: Allocator,
+        find: tracking.Find,
+        tolerations: DefaultTolerationSeconds | None = None,
     ) -> None:
         self.state, self.clock, self.allocator, self.find = state, clock, allocator, find
-        self.admission = Admission(state, clock)
+        self.admission = Admission(state, clock, tolerations)
         self.authorizer = Authorizer(state)
 
     async def create(self, call: Call) -> Result:

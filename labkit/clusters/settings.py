@@ -1,7 +1,8 @@
 """Flags of the control plane that `labkit up` takes, with upstream's names and defaults.
 
-Source: Kubernetes documentation, "kube-controller-manager" and "metrics-server" command line
-tools.  Durations are Go's: `15s`, `1m30s`, `500ms`.
+Source: Kubernetes documentation, the command line tools "kube-apiserver", "kube-controller-manager"
+and "metrics-server", and the kubelet's configuration (whose `nodeLeaseDurationSeconds` has no flag
+upstream).  Durations are Go's: `15s`, `1m30s`, `500ms`.
 """
 
 from __future__ import annotations
@@ -20,13 +21,20 @@ DEFAULTS: dict[str, str] = {
     "horizontal-pod-autoscaler-tolerance": "0.1",
     "horizontal-pod-autoscaler-cpu-initialization-period": "5m0s",
     "horizontal-pod-autoscaler-initial-readiness-delay": "30s",
+    "node-monitor-period": "5s",
     "node-monitor-grace-period": "50s",
+    "default-not-ready-toleration-seconds": "300",
+    "default-unreachable-toleration-seconds": "300",
+    "node-lease-duration-seconds": "40",
     "metric-resolution": "15s",
 }
 """Flag name → default, as text."""
 
 _OWNERS = {
     **dict.fromkeys(DEFAULTS, "kube-controller-manager"),
+    "default-not-ready-toleration-seconds": "kube-apiserver",
+    "default-unreachable-toleration-seconds": "kube-apiserver",
+    "node-lease-duration-seconds": "kubelet",
     "metric-resolution": "metrics-server",
 }
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -43,23 +51,37 @@ def duration(text: str) -> float:
 
 
 def number(flag: str, text: str) -> float:
-    """The value of `flag`: seconds, or the plain number of the tolerance.  Raises UsageError."""
+    """The value of `flag`: seconds, or a plain number.  Raises UsageError."""
     if flag not in DEFAULTS:
         raise UsageError(
             f"There is no setting {flag!r}.",
-            "Settings are named as the flags of kube-controller-manager and metrics-server.",
+            "Settings are named as the flags of Kubernetes' own parts.",
             "See them all: labkit up --help",
         )
+    kind = _kind(flag)
     try:
-        return float(text) if flag.endswith("tolerance") else duration(text)
+        return _KINDS[kind](text)
     except ValueError:
         raise UsageError(
             f"--{flag} cannot be {text!r}.",
-            "It takes a number such as 0.1."
-            if flag.endswith("tolerance")
-            else "It takes a duration such as 15s, 1m30s or 500ms.",
+            f"It takes {kind}.",
             f"The default is: --{flag}={DEFAULTS[flag]}",
         ) from None
+
+
+def _kind(flag: str) -> str:
+    if flag.endswith("tolerance"):
+        return "a number such as 0.1"
+    if flag.endswith("-seconds"):
+        return "a whole number of seconds, such as 30"
+    return "a duration such as 15s, 1m30s or 500ms"
+
+
+_KINDS = {
+    "a number such as 0.1": float,
+    "a whole number of seconds, such as 30": int,
+    "a duration such as 15s, 1m30s or 500ms": duration,
+}
 
 
 def of_part(part: str, numbers: Mapping[str, float]) -> dict[str, float]:

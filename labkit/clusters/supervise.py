@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 STOPPED, STARTING, RUNNING, WAITING = "stopped", "starting", "running", "waiting"
 _GRACE = 5.0  # seconds from SIGTERM to SIGKILL
+_REACTION = 0.5  # seconds that a signal gets to have an effect that can be told
 _FIRST_DELAY, _LAST_DELAY = 0.1, 10.0
 _STABLE = 10.0  # seconds after which a part that ran is no longer held for failing
 _POLL = 0.02
@@ -82,10 +83,11 @@ class Part:
         self.restarts = -1
         self._become(STOPPED)
 
-    def kill(self, number: int) -> None:
-        """Send its process a signal."""
-        if self._child:
-            self._children.signal(self._child, number)
+    async def kill(self, number: int) -> None:
+        """Send its process a signal; one that ends it has ended it then."""
+        if child := self._child:
+            self._children.signal(child, number)
+            await asyncio.wait([child.exited], timeout=_REACTION)
 
     async def settled(self, seconds: float) -> None:
         """Return when it is running or stopped, or after `seconds`."""
@@ -213,6 +215,5 @@ class SupervisedCluster:
             case "stop":
                 await asyncio.gather(*(part.stop() for part in chosen))
             case "kill":
-                for part in chosen:
-                    part.kill(request["signal"])
+                await asyncio.gather(*(part.kill(request["signal"]) for part in chosen))
         return [part.facts() for part in self.parts.values()]

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _LEASE_NAMESPACE = "kube-node-lease"
 _API_ERRORS = (ApiError, OSError)
+# Seconds between attempts to register the Node, or to get hold of its Lease.
+_FIRST_RETRY, _LAST_RETRY = 0.1, 7.0
 _NO_NETWORK = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:"
 )
@@ -55,6 +57,7 @@ class NodeAgent:
         self._engine: Mapping = {}
         self._written = 0.0  # when the status was written, by the monotonic clock
         self._lease: dict | None = None
+        self._retry = 0.0  # seconds until the Node is registered again, 0 once it is
         self.port = settings.port  # of the kubelet's server; set before `start`
         self.network_error = f"{_NO_NETWORK}the Node has no spec.podCIDR yet"
 
@@ -80,6 +83,7 @@ class NodeAgent:
             await self._register()
         except (*_API_ERRORS, *ENGINE_ERRORS) as error:
             log.warning("node not registered yet node=%s error=%s", self._name, error)
+            self._retry = _FIRST_RETRY
         self._informer.start()
         for loop in (self._keep_status, self._keep_lease):
             self._tasks.append(asyncio.create_task(loop(), name=f"{loop.__name__} {self._name}"))
@@ -123,17 +127,20 @@ class NodeAgent:
         await self._write(node)
 
     async def _keep_status(self) -> None:
-        self._queue.add_after(self._name, self._settings.node_status_update_frequency)
         while True:
+            self._queue.add_after(
+                self._name, self._retry or self._settings.node_status_update_frequency
+            )
             await self._queue.get()
             try:
                 await self._refresh()
+                self._retry = 0.0
             except _API_ERRORS as error:
                 log.info("node status not written node=%s error=%s", self._name, error)
+                self._retry = min(self._retry * 2, _LAST_RETRY)
             except Exception:
                 log.exception("node status failed node=%s", self._name)
             self._queue.done(self._name)
-            self._queue.add_after(self._name, self._settings.node_status_update_frequency)
 
     async def _refresh(self) -> None:
         node = self.node
@@ -209,16 +216,20 @@ class NodeAgent:
     # The Lease
 
     async def _keep_lease(self) -> None:
+        interval, retry = self._settings.node_lease_renew_interval, _FIRST_RETRY
         while True:
+            pause, next_retry = interval, _FIRST_RETRY
             try:
                 await self._renew()
             except _API_ERRORS as error:
                 self._lease = None
                 log.info("lease not renewed node=%s error=%s", self._name, error)
+                pause, next_retry = min(retry, interval), min(retry * 2, _LAST_RETRY)
             except Exception:
                 self._lease = None
                 log.exception("lease failed node=%s", self._name)
-            await self._clock.sleep(self._settings.node_lease_renew_interval)
+            retry = next_retry
+            await self._clock.sleep(pause)
 
     async def _renew(self) -> None:
         if self._lease is None:

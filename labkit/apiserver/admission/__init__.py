@@ -16,7 +16,6 @@ from labkit.apiserver.admission import (
     claim_resize,
     custom_resources,
     default_class,
-    default_toleration_seconds,
     limit_ranger,
     namespace_lifecycle,
     priority,
@@ -24,27 +23,33 @@ from labkit.apiserver.admission import (
     service_account,
 )
 from labkit.apiserver.admission.attributes import CREATE, UPDATE, Attributes
+from labkit.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from labkit.apiserver.admission.resource_quota import ResourceQuota
 from labkit.apiserver.state import State
 from labkit.clock import Clock
 
-__all__ = ["CREATE", "UPDATE", "Admission", "Attributes"]
+__all__ = ["CREATE", "UPDATE", "Admission", "Attributes", "DefaultTolerationSeconds"]
 
 Plugin = Callable[[Attributes], None]
 
-MUTATING: dict[str, tuple[Plugin, ...]] = {
-    CREATE: (
-        custom_resources.admit,
-        namespace_lifecycle.admit,
-        limit_ranger.admit,
-        service_account.admit,
-        priority.admit,
-        default_toleration_seconds.admit,
-        runtime_class.admit,
-        default_class.admit,
-    ),
-    UPDATE: (default_toleration_seconds.admit,),
-}
+
+def mutating(tolerations: DefaultTolerationSeconds) -> dict[str, tuple[Plugin, ...]]:
+    """The plugins that change objects."""
+    return {
+        CREATE: (
+            custom_resources.admit,
+            namespace_lifecycle.admit,
+            limit_ranger.admit,
+            service_account.admit,
+            priority.admit,
+            tolerations.admit,
+            runtime_class.admit,
+            default_class.admit,
+        ),
+        UPDATE: (tolerations.admit,),
+    }
+
+
 VALIDATING: dict[str, tuple[Plugin, ...]] = {
     CREATE: (limit_ranger.validate, priority.validate),
     UPDATE: (limit_ranger.validate, priority.validate, claim_resize.validate),
@@ -54,8 +59,14 @@ VALIDATING: dict[str, tuple[Plugin, ...]] = {
 class Admission:
     """The plugins of one API server."""
 
-    def __init__(self, state: State, clock: Clock) -> None:
+    def __init__(
+        self,
+        state: State,
+        clock: Clock,
+        tolerations: DefaultTolerationSeconds | None = None,
+    ) -> None:
         self._clock = clock
+        self._mutating = mutating(tolerations or DefaultTolerationSeconds())
         self._quota = ResourceQuota(state)
 
     async def prepare(self, a: Attributes) -> None:
@@ -64,7 +75,7 @@ class Admission:
 
     def mutate(self, a: Attributes) -> None:
         """Complete `a.obj`, which has its defaults already.  Raises ApiError 403, 404."""
-        for plugin in MUTATING[a.operation]:
+        for plugin in self._mutating[a.operation]:
             plugin(a)
 
     async def validate(self, a: Attributes) -> bool:

@@ -7,30 +7,36 @@ minutes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from labkit.apiserver.admission.attributes import Attributes
-
-_SECONDS = 300
-_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+from labkit.kube.taints import NOT_READY, UNREACHABLE
 
 
-def admit(a: Attributes) -> None:
-    """Let the Pod tolerate both taints for a while, unless it says something of them itself."""
-    spec = a.pod_spec
-    if spec is None:
-        return
-    own = spec.get("tolerations") or []
-    added = [
-        {
-            "key": taint,
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": _SECONDS,
-        }
-        for taint in _TAINTS
-        if not any(_tolerates(toleration, taint) for toleration in own)
-    ]
-    spec["tolerations"] = [*own, *added]
+@dataclass(frozen=True)
+class DefaultTolerationSeconds:
+    """The API server's flags `--default-*-toleration-seconds`."""
+
+    not_ready: int = 300
+    unreachable: int = 300
+
+    def admit(self, a: Attributes) -> None:
+        """Let the Pod tolerate both taints for a while, unless it says something of them itself."""
+        spec = a.pod_spec
+        if spec is None:
+            return
+        own = spec.get("tolerations") or []
+        added = [
+            {
+                "key": taint,
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": seconds,
+            }
+            for taint, seconds in ((NOT_READY, self.not_ready), (UNREACHABLE, self.unreachable))
+            if not any(_tolerates(toleration, taint) for toleration in own)
+        ]
+        spec["tolerations"] = [*own, *added]
 
 
 def _tolerates(toleration: Mapping, taint: str) -> bool:
