@@ -85,9 +85,9 @@ class Part:
         """Start it; returns when it does its work, or after ten seconds of trying."""
         return self._do("start", seconds=_SETTLE)
 
-    def stop(self) -> Facts:
-        """End it (SIGTERM).  It stays away until `start`."""
-        return self._do("stop")
+    def stop(self, signal: int = signals.SIGTERM) -> Facts:
+        """End it; it stays away until `start`.  With SIGKILL, as a machine that loses power."""
+        return self._do("stop", signal=int(signal))
 
     def kill(self, signal: int = signals.SIGKILL) -> Facts:
         """Send it a signal that it has not asked for; if it ends, it is started again."""
@@ -141,7 +141,7 @@ class Parts(Mapping[str, Part]):
 
     def stop(self) -> list[Facts]:
         """Stop all."""
-        return self._do("stop")
+        return self._do("stop", signal=int(signals.SIGTERM))
 
     def _do(self, what: str, **options: object) -> list[Facts]:
         told = control.ask(self._directory.parts_socket, do=what, **options)

@@ -68,15 +68,15 @@ class Part:
         if self._task is None:
             self._task = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
-    async def stop(self) -> None:
-        """End it: SIGTERM, and SIGKILL after a while."""
+    async def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it for good: a signal, and SIGKILL after a while."""
         if self._task is None:
             return
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
         if child := self._child:
-            self._children.signal(child, signal.SIGTERM)
+            self._children.signal(child, number)
             await asyncio.wait([child.exited], timeout=_GRACE)
             self._children.signal(child, signal.SIGKILL)
             await child.exited
@@ -213,7 +213,7 @@ class SupervisedCluster:
                     part.start()
                 await asyncio.gather(*(part.settled(request["seconds"]) for part in chosen))
             case "stop":
-                await asyncio.gather(*(part.stop() for part in chosen))
+                await asyncio.gather(*(part.stop(request["signal"]) for part in chosen))
             case "kill":
                 await asyncio.gather(*(part.kill(request["signal"]) for part in chosen))
         return [part.facts() for part in self.parts.values()]
