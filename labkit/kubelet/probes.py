@@ -155,6 +155,6 @@ def _remembered(pod: Mapping, container: Mapping, run: Instance) -> Probed:
     container that was ready is not made unready for the time until it is probed again.
     """
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        if status.get("containerID") == f"docker://{run.id}":
+        if status.get("containerID") == f"docker://{run.id}" and "running" in status["state"]:
             return Probed(bool(status.get("started")), bool(status.get("ready")))
     return unprobed(container)

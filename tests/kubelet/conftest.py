@@ -25,7 +25,7 @@ from labkit.apiserver.store import MemoryStore
 from labkit.client import ApiError, Client
 from labkit.clock import Clock
 from labkit.engine import Engine
-from labkit.kube.resources import EVENTS, NODES, PODS
+from labkit.kube.resources import CONFIG_MAPS, EVENTS, NODES, PODS
 from labkit.kubelet import Kubelet, KubeletSettings
 from tests.conftest import DOCKER_SOCKET, missing
 
@@ -243,7 +243,11 @@ async def client(clock: SteppedClock) -> AsyncIterator[Client]:
     """A client of an API server in memory."""
     server = APIServer(MemoryStore(), clock, service_cidr="127.96.0.0/16")
     await server.start()
-    yield Client(server.transport(User("system:admin", ("system:masters",))))
+    client = Client(server.transport(User("system:admin", ("system:masters",))))
+    # A controller makes it where there is one; every Pod has it in a volume.
+    meta = {"name": "kube-root-ca.crt", "namespace": "default"}
+    await client.create(CONFIG_MAPS, {"metadata": meta, "data": {"ca.crt": ""}})
+    yield client
     await server.stop()
 
 

@@ -47,7 +47,9 @@ def test_each_kind_of_probe_decides_one_thing(kind, verdict, known, news):
     ("port", "number"), [(80, 80), ("http", 8080), ("9090", 9090), ("none", None)]
 )
 def test_ports_are_numbers_or_names(port, number):
-    assert probe_actions.port_of({"ports": [{"name": "http", "containerPort": 8080}]}, port) == number
+    assert (
+        probe_actions.port_of({"ports": [{"name": "http", "containerPort": 8080}]}, port) == number
+    )
 
 
 class App:
