@@ -22,7 +22,7 @@ from labkit.apiserver.default_roles import NODE_RULES
 from labkit.apiserver.request import User
 from labkit.apiserver.state import State
 from labkit.kube.pods import node_name
-from labkit.kube.resources import PODS
+from labkit.kube.resources import PERSISTENT_VOLUMES, PODS
 
 _USERS, _GROUP = "system:node:", "system:nodes"
 _LEASES = "kube-node-lease"
@@ -72,6 +72,21 @@ class NodeAuthorizer:
         elif wanted.verb != "get":
             return "can only get individual resources of this type"
         return self._related(node, wanted)
+
+    def _volume(self, node: str, wanted: Attributes) -> str | None:
+        """A PersistentVolume, by way of its claim."""
+        if wanted.verb != "get":
+            return "can only get individual resources of this type"
+        if wanted.subresource:
+            return "cannot get subresource"
+        if not wanted.name:
+            return "No Object name found"
+        item = self._state.of(PERSISTENT_VOLUMES).items.get(wanted.name)
+        claim = (item.obj["spec"].get("claimRef") if item else None) or {}
+        for pod in self._pods(node, claim.get("namespace", "")):
+            if ("persistentvolumeclaims", claim.get("name")) in _references(pod):
+                return None
+        return f"no relationship found between node '{node}' and this object"
 
     def _token(self, node: str, wanted: Attributes) -> str | None:
         """A ServiceAccount's token."""
@@ -144,6 +159,7 @@ _JUDGES = {
     ("", "secrets"): NodeAuthorizer._source,
     ("", "configmaps"): NodeAuthorizer._source,
     ("", "persistentvolumeclaims"): NodeAuthorizer._claim,
+    ("", "persistentvolumes"): NodeAuthorizer._volume,
     ("", "serviceaccounts"): NodeAuthorizer._token,
     ("coordination.k8s.io", "leases"): NodeAuthorizer._lease,
     ("storage.k8s.io", "csinodes"): NodeAuthorizer._csi_node,

@@ -1,7 +1,7 @@
-"""What Pods refer to: ConfigMaps, Secrets, Services.
+"""What Pods refer to: ConfigMaps, Secrets, claims and their volumes, Services.
 
-ConfigMaps and Secrets are fetched when a container is started (upstream watches those in use); the
-last ones seen are kept for the time when the API server cannot be reached.  Services are watched,
+All but Services are fetched when a container is started (upstream watches those in use); the last
+ones seen are kept for the time when the API server cannot be reached.  Services are watched,
 for their variables are in every container.
 """
 
@@ -11,10 +11,21 @@ from collections.abc import Iterable, Mapping
 
 from labkit.client import ApiError, Client, Informer
 from labkit.clock import Clock
-from labkit.kube.resources import CONFIG_MAPS, SECRETS, SERVICES
+from labkit.kube.resources import (
+    CONFIG_MAPS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    SECRETS,
+    SERVICES,
+)
 from labkit.kubelet import env
 
-_RESOURCES = {"ConfigMap": CONFIG_MAPS, "Secret": SECRETS}
+_RESOURCES = {
+    "ConfigMap": CONFIG_MAPS,
+    "Secret": SECRETS,
+    "PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIMS,
+    "PersistentVolume": PERSISTENT_VOLUMES,
+}
 _KEPT = 256
 
 
@@ -35,12 +46,12 @@ class Sources:
         await self._services.stop()
 
     async def fetch(self, kind: str, namespace: str, name: str) -> Mapping | None:
-        """A ConfigMap or Secret; None if there is none."""
+        """An object of one of these kinds; None if there is none."""
         key = (kind, namespace, name)
         if len(self._seen) >= _KEPT:
             self._seen.clear()
         try:
-            self._seen[key] = await self._client.get(_RESOURCES[kind], name, namespace)
+            self._seen[key] = await self._client.get(_RESOURCES[kind], name, namespace or None)
         except ApiError as error:
             if not error.not_found:
                 raise

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from labkit.client import ApiError
 from labkit.clock import Clock
-from labkit.kubelet import atomic_writer, volume_content, volumes
+from labkit.kubelet import atomic_writer, claims, volume_content, volumes
 from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.sources import Sources
 from labkit.kubelet.tokens import Tokens
@@ -56,9 +56,13 @@ class VolumeManager:
         self._settings = settings
         self._allocatable = allocatable
         self._mounts: dict[str, Mounts] = {}  # by Pod uid
+        self._claimed: dict[str, dict[str, Mapping]] = {}  # what claims stand for, by Pod uid
 
     def directory(self, pod: Mapping) -> PodDirectory:
         """What the Pod has on disk."""
+        if claimed := self._claimed.get(pod["metadata"]["uid"]):
+            given = [claimed.get(one["name"], one) for one in pod["spec"]["volumes"]]
+            pod = {**pod, "spec": {**pod["spec"], "volumes": given}}
         return PodDirectory(self._root, pod)
 
     async def mount(self, pod: Mapping) -> Mounts:
@@ -87,6 +91,8 @@ class VolumeManager:
         """Set up one volume; what to say in an Event if that failed."""
         why = ""
         try:
+            if "persistentVolumeClaim" in volume:
+                volume = await self._find(pod, volume)
             why = volumes.refusal(volume)
             if not why:
                 await self._fill(pod, volume)
@@ -97,6 +103,15 @@ class VolumeManager:
         except OSError as error:
             why = f"failed to sync: {error}"
         return why and f'MountVolume.SetUp failed for volume "{volume["name"]}" : {why}'
+
+    async def _find(self, pod: Mapping, volume: Mapping) -> Mapping:
+        """What a claim stands for; found once, it stays so for this Pod."""
+        meta = pod["metadata"]
+        known = self._claimed.setdefault(meta["uid"], {})
+        if volume["name"] not in known:
+            found = await claims.host_path(self._sources, meta["namespace"], volume)
+            known[volume["name"]] = found
+        return known[volume["name"]]
 
     async def _fill(self, pod: Mapping, volume: Mapping) -> None:
         if "hostPath" in volume:
@@ -127,6 +142,7 @@ class VolumeManager:
         """Nothing of the Pod runs any more: remove its volumes."""
         self.directory(pod).remove_volumes()
         self._mounts.pop(pod["metadata"]["uid"], None)
+        self._claimed.pop(pod["metadata"]["uid"], None)
         self._tokens.forget(pod["metadata"]["uid"])
 
     def forget(self, pod: Mapping) -> None:

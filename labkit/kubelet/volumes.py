@@ -47,7 +47,8 @@ def refusal(volume: Mapping) -> str:
     kind = next(key for key in volume if key != "name")
     return (
         f"this kubelet mounts no volumes of type {kind}. It has emptyDir, configMap, secret, "
-        "downwardAPI, projected and hostPath. Use one of these, or a real cluster."
+        "downwardAPI, projected, hostPath and persistentVolumeClaim. Use one of these, or a real "
+        "cluster."
     )
 
 

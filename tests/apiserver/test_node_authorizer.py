@@ -9,7 +9,7 @@ import pytest
 from labkit.apiserver import attributes
 from labkit.apiserver.node_authorizer import NodeAuthorizer, node_of
 from labkit.apiserver.request import User
-from labkit.kube.resources import PODS
+from labkit.kube.resources import PERSISTENT_VOLUMES, PODS
 
 
 def pod(name: str, node: str, **spec) -> SimpleNamespace:
@@ -36,6 +36,10 @@ MINE = pod(
     ],
 )
 OTHER = pod("other", "there", containers=[], volumes=[{"secret": {"secretName": "foreign"}}])
+DISKS = {
+    claim: SimpleNamespace(obj={"spec": {"claimRef": {"namespace": "default", "name": claim}}})
+    for claim in ("disk", "other")
+}
 API, NAMESPACE, POD_LIST = "/api/v1", "/api/v1/namespaces/default", "/api/v1/pods"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 UNRELATED = "no relationship found between node 'here' and this object"
@@ -57,6 +61,14 @@ POD_SELECTOR = "can only list/watch pods with spec.nodeName field selector"
         ("GET", f"{NAMESPACE}/configmaps/part", "", None),
         ("GET", f"{NAMESPACE}/configmaps/one", "", UNRELATED),
         ("GET", f"{NAMESPACE}/persistentvolumeclaims/disk", "", None),
+        ("GET", f"{API}/persistentvolumes/disk", "", None),
+        ("GET", f"{API}/persistentvolumes/other", "", UNRELATED),
+        (
+            "GET",
+            f"{API}/persistentvolumes",
+            "",
+            "can only get individual resources of this type",
+        ),
         ("POST", f"{NAMESPACE}/serviceaccounts/web/token", "", None),
         ("POST", f"{NAMESPACE}/serviceaccounts/default/token", "", UNRELATED),
         ("GET", POD_LIST, "spec.nodeName=here", None),
@@ -89,7 +101,8 @@ POD_SELECTOR = "can only list/watch pods with spec.nodeName field selector"
 )
 def test_a_kubelet_may_do_what_its_node_needs(method, path, selector, why_not):
     items = {str(number): each for number, each in enumerate((MINE, OTHER))}
-    state = SimpleNamespace(of={PODS: SimpleNamespace(items=items)}.get)
+    stored = {PODS: SimpleNamespace(items=items), PERSISTENT_VOLUMES: SimpleNamespace(items=DISKS)}
+    state = SimpleNamespace(of=stored.get)
     wanted = attributes.of(method, path, {"fieldSelector": selector})
     assert NodeAuthorizer(state).refusal("here", wanted) == why_not
 
