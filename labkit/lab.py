@@ -38,6 +38,7 @@ _KINDS = {
         resources.DEPLOYMENTS: "deployment deployments deploy",
         resources.REPLICA_SETS: "replicaset replicasets rs",
         resources.HORIZONTAL_POD_AUTOSCALERS: "hpa horizontalpodautoscaler",
+        resources.INGRESSES: "ingress ingresses ing",
     }.items()
     for alias in aliases.split()
 }
@@ -218,7 +219,10 @@ class Lab:
         return self._portal.run(ask(self._client, given))
 
     def url(self, service: str) -> str:
-        """The URL of a Service of type NodePort, as this machine reaches it.  Raises UsageError."""
+        """The URL of a Service of type NodePort, or of an Ingress (`ingress/web`), as this machine
+        reaches it.  Raises UsageError."""
+        if service.startswith("ingress/"):
+            return self._ingress_url(service)
         ports = self.get(f"service/{service}")["spec"]["ports"]
         node_port = ports[0].get("nodePort")
         if node_port is None:
@@ -228,6 +232,19 @@ class Lab:
                 f'Try: !kubectl patch service {service} -p \'{{"spec": {{"type": "NodePort"}}}}\'',
             )
         return f"http://127.0.0.1:{node_port}/"
+
+    def _ingress_url(self, name: str) -> str:
+        rules = self.get(name)["spec"].get("rules") or [{}]
+        controller = self._client.get(resources.SERVICES, "ingress-controller", "kube-system")
+        port = self._portal.run(controller)["spec"]["ports"][0]["nodePort"]
+        host = rules[0].get("host", "127.0.0.1")
+        if host.endswith(".localhost") or host == "127.0.0.1":
+            return f"http://{host}:{port}/"
+        raise UsageError(
+            f"No browser finds the host {host} of {name} on this machine.",
+            "Only the Ingress controller knows it; names that end in .localhost are known to all.",
+            f"Try: !curl -H 'Host: {host}' http://127.0.0.1:{port}/",
+        )
 
     def open(self, service: str):
         """A link to a Service in the learner's browser, through Jupyter where it runs there."""
