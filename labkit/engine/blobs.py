@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -42,12 +43,20 @@ class Blobs:
 
     def add(self, source: IO[bytes]) -> tuple[str, int]:
         """Keep a content: (digest, size)."""
+        start = source.read(CHUNK)
+        if len(start) < CHUNK:
+            digest = hashlib.sha256(start).hexdigest()
+            if (self._directory / digest).exists():
+                return digest, len(start)  # most files of a second build; moving one costs more
+        return self._write(itertools.chain([start], iter(partial(source.read, CHUNK), b"")))
+
+    def _write(self, chunks: Iterable[bytes]) -> tuple[str, int]:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         hashed, size = hashlib.sha256(), 0
         descriptor, name = tempfile.mkstemp(dir=self._directory, prefix="new-")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                while chunk := source.read(CHUNK):
+                for chunk in chunks:
                     hashed.update(chunk)
                     size += file.write(chunk)
             os.replace(name, self._directory / hashed.hexdigest())
@@ -79,5 +88,10 @@ class Blobs:
 
     def write(self, digest: str, target: Path, mode: int) -> None:
         """Make the file `target`, which must not be there, from a content."""
-        shutil.copyfile(self.path(digest), target)
-        target.chmod(mode)
+        with (
+            open(self.path(digest), "rb", buffering=0) as source,
+            open(target, "xb", buffering=0) as file,
+        ):
+            while os.sendfile(file.fileno(), source.fileno(), None, CHUNK):
+                pass
+            os.fchmod(file.fileno(), mode)

@@ -23,7 +23,7 @@ from labkit.engine.errors import BadParameter, EngineError, NotFound
 from labkit.engine.image import Image
 from labkit.engine.references import Reference, parse
 from labkit.engine.runtime import Runtime
-from labkit.engine.server import RUNTIME, Route, flag, stream_json
+from labkit.engine.server import RUNTIME, Route, answer, flag, stream_json
 
 Message = dict[str, Any]
 _BUILDKIT = (
@@ -191,8 +191,14 @@ async def no_buildkit(_: web.Request) -> web.StreamResponse:
     raise BadParameter(_BUILDKIT)
 
 
+async def prune_cache(_: web.Request) -> web.StreamResponse:
+    """`docker builder prune`, and a part of `docker system prune`: there is no cache."""
+    return answer({"CachesDeleted": None, "SpaceReclaimed": 0})
+
+
 ROUTES: list[Route] = [
     ("POST", "/build", build),
+    ("POST", "/build/prune", prune_cache),
     ("POST", "/grpc", no_buildkit),
     ("POST", "/session", no_buildkit),
 ]

@@ -36,7 +36,8 @@ def target(request: web.Request) -> tuple[Runtime, Container]:
 
 async def create(request: web.Request) -> web.StreamResponse:
     runtime = request.app[RUNTIME]
-    container = runtime.create(request.query.get("name", ""), await body_of(request))
+    name, body = request.query.get("name", ""), await body_of(request)
+    container = await runtime.complete(runtime.create(name, body))
     return answer({"Id": container.id, "Warnings": []}, 201)
 
 

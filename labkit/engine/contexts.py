@@ -119,15 +119,17 @@ def from_tar(upload: IO[bytes]) -> Context:
 
 
 def _unpacked(upload: IO[bytes]) -> IO[bytes]:
-    """The tar as a file in which one can go back and forth."""
+    """The tar as a file in which one can go back and forth, with an end."""
     upload.seek(0)
-    opener = _PACKED.get(upload.read(2))
+    opener, plain = _PACKED.get(upload.read(2)), upload
     upload.seek(0)
-    if opener is None:
-        return upload
-    plain = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the tar)
-    with opener(upload) as packed:
-        shutil.copyfileobj(packed, plain)
+    if opener is not None:
+        plain = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the tar)
+        with opener(upload) as packed:
+            shutil.copyfileobj(packed, plain)
+    # `docker build -f -` leaves the end out, as it does the padding before it.
+    size = plain.seek(0, os.SEEK_END)
+    plain.write(bytes(-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE))
     plain.seek(0)
     return plain
 

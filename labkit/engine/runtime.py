@@ -142,7 +142,7 @@ class Runtime:
         """The container of that very name."""
         return next((c for c in self.containers.values() if c.name == name), None)
 
-    def create(self, name: str, body: dict[str, Any]) -> Container:
+    async def create(self, name: str, body: dict[str, Any]) -> Container:
         """`POST /containers/create`.  Raises NotFound (image), Conflict (name), BadParameter."""
         if name:
             name = creation.check_name(name)
@@ -154,8 +154,16 @@ class Runtime:
         image = self.images.find(body.get("Image") or "")
         container = creation.build(name, body, image, self._directory, self.clock.now())
         self._pin_network(container)
-        creation.lay_out(container, image, self.images.blobs)
         self.containers[container.id] = container
+        async with container.lock:
+            try:
+                # In a thread, for an image may have many files.
+                await asyncio.to_thread(creation.lay_out, container, image, self.images.blobs)
+            except BaseException:
+                container.gone = True
+                del self.containers[container.id]
+                shutil.rmtree(container.root.parent, ignore_errors=True)
+                raise
         self.events.publish("container", "create", container.id, container.attributes())
         return container
 

@@ -21,7 +21,7 @@ def docker(request: pytest.FixtureRequest, embedded: Lab, tmp_path: Path) -> Cal
     app = tmp_path / "app"
     shutil.copytree(APPS / "todolist", app, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def run(*words: str, buildkit: str = "0") -> subprocess.CompletedProcess[str]:
+    def run(*words: str, buildkit: str = "0", **options) -> subprocess.CompletedProcess[str]:
         environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_HOST": embedded.url}
         return subprocess.run(
             [request.param, *words],
@@ -31,6 +31,7 @@ def docker(request: pytest.FixtureRequest, embedded: Lab, tmp_path: Path) -> Cal
             timeout=30,
             check=False,
             cwd=app,
+            **options,
         )
 
     run.app = app
@@ -76,3 +77,13 @@ def test_tag_history_inspect_and_prune(docker) -> None:
     left = docker("image", "prune", "--force", "--all", "--filter", "label=mine")
     assert "untagged: two:2" in left.stdout
     assert "Total reclaimed space: " in left.stdout
+
+
+def test_a_dockerfile_may_come_from_standard_input(docker) -> None:
+    text = "FROM busybox\nCOPY todolist.py /x\n"
+    built = docker("build", "-q", "-f", "-", ".", input=text)
+    assert built.returncode == 0, built.stderr
+    listed = docker("run", "--rm", built.stdout.strip(), "ls", "x")
+    assert listed.stdout == "x\n"
+    assert docker("build", "-q", "-", input="FROM busybox\nENV A=1\n").returncode == 0
+    assert "Total" in docker("builder", "prune", "--force").stdout
