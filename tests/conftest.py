@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,17 @@ def missing(name: str, reason: str) -> None:
     if name in REQUIRED:
         pytest.fail(f"{reason}, and {name} is required here (LABKIT_TEST_REQUIRE)")
     pytest.skip(reason)
+
+
+def dockerd() -> str:
+    """The URL of a real Docker daemon; skips the test (or fails) where none answers."""
+    url = os.environ.get("LABKIT_TEST_DOCKER_HOST", f"unix://{DOCKER_SOCKET}")
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(url.removeprefix("unix://"))
+    except OSError as error:
+        missing("docker", f"no Docker daemon answers at {url}: {error}")
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ _GUARD_LABEL = "io.labkit.guard"
 _SOCKET = "guard.sock"
 _GUARD_SECONDS = 60.0  # until the guard has removed what was left, and is ready
 _SWEEP_SECONDS = 60.0
+_FAILED = 1  # the exit code of a guard that could not remove everything
 _PACKET = 4096
 _ERRORS = (DockerError, aiohttp.ClientError, OSError)
 
@@ -166,6 +167,7 @@ async def run_guard(docker: Docker, directory: ClusterDir, addresses: Addresses,
     wanted = {
         "label": "=".join(label),
         "self": f"{_GUARD_LABEL}={directory.root}",
+        "number": addresses.number,
         "ranges": [addresses.service_cidr, addresses.node_cidr],
     }
     config = {
@@ -209,12 +211,22 @@ async def sweep(directory: ClusterDir, addresses: Addresses, url: str) -> None:
             guards = await _guards(docker, directory)
             if not guards:
                 guards = [await run_guard(docker, directory, addresses, url)]
-            for guard in guards:
-                async with asyncio.timeout(_SWEEP_SECONDS):
-                    await guard.wait()
-            await _remove_guards(docker, directory)
+            async with asyncio.timeout(_SWEEP_SECONDS):
+                for guard in guards:
+                    await _gone(guard)
         except (*_ERRORS, TimeoutError) as error:
             raise _refused(url, error) from error
+
+
+async def _gone(guard) -> None:
+    """Return when the guard has ended, which removes itself as its last act."""
+    try:
+        if (await guard.wait())["StatusCode"] == _FAILED:
+            await guard.delete(force=True)
+        await guard.wait(condition="removed")
+    except DockerError as error:
+        if error.status != 404:
+            raise
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""A real cluster for the tests of this directory: brought up once, taken down at the end."""
+"""A real cluster for the tests of this directory: brought up once, taken down at the end.
+
+Tests that take `cluster` run twice: on the embedded engine and on a real Docker daemon, where there
+is one.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.clusters import manage
-from tests.conftest import take_down
+from labkit.clusters import engines, manage
+from tests.conftest import dockerd, take_down
 
 QUICK = {
     "horizontal-pod-autoscaler-sync-period": "1s",
@@ -61,13 +65,15 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> object:
         time.sleep(0.2)
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[manage.ClusterInfo]:
-    """Three nodes with quick autoscaling, for one module."""
+@pytest.fixture(scope="module", params=engines.ENGINES)
+def cluster(request: pytest.FixtureRequest) -> Iterator[manage.ClusterInfo]:
+    """Three nodes with quick autoscaling, for one module, on each of the engines."""
+    if request.param == engines.DOCKER:
+        dockerd()
     home, before = Path(tempfile.mkdtemp(prefix="labkit-")), os.environ.get("LABKIT_HOME")
     os.environ["LABKIT_HOME"] = str(home)
     try:
-        yield manage.up("test", 3, QUICK)
+        yield manage.up("test", 3, QUICK, engine=request.param)
     finally:
         take_down(home)
         if before is None:

@@ -15,9 +15,13 @@ network, and it connects back to the daemon's socket.  That connection is the li
 Without a daemon to connect to, steps 1 and 4 are all there is: that is how leftovers are removed
 by hand.
 
+A cluster's addresses go with its number, which is another cluster's as soon as the daemon is dead.
+So there is a lock on them: who listens on the abstract socket `labkit-<number>` has it.
+
 `LABKIT_GUARD` is JSON: `label` of the containers and the network (`key=value`), `self`, the label
-of this container, and `ranges` of addresses.  Messages on the socket are packets of JSON:
-`{"bind": ["10.96.0.10", 53, "udp"]}` is answered with `{"errno": 0}` and the socket.
+of this container, the cluster's `number` and its `ranges` of addresses.  Messages on the socket
+are packets of JSON: `{"bind": ["10.96.0.10", 53, "udp"]}` is answered with `{"errno": 0}` and the
+socket.
 
 It imports nothing of labkit and needs Python 3.8.
 """
@@ -39,6 +43,7 @@ DAEMON, DOCKER = "/cluster/guard.sock", "/var/run/docker.sock"
 PACKET = 4096
 TRIES = 20  # rounds of removal; what is being created while its owner dies appears later
 PAUSE = 0.2  # seconds between them
+LOCK_TRIES = 150  # how often, with the same pause, the last owner of the addresses is waited for
 
 # rtnetlink(7)
 _NEW_ROUTE, _DELETE_ROUTE = 24, 25
@@ -91,6 +96,19 @@ def remove(path):
     status, body = ask("DELETE", path, force="1", v="1")
     if status not in (200, 204, 404, 409):
         print(f"not removed: {path}: {body}", file=sys.stderr)
+
+
+def lock(number, tries):
+    """A socket that is the lock on a cluster number's addresses; None if it is not to be had."""
+    sock = socket.socket(socket.AF_UNIX)
+    for _ in range(tries):
+        try:
+            sock.bind(f"\0labkit-{number}")
+            return sock
+        except OSError:
+            time.sleep(PAUSE)
+    sock.close()
+    return None
 
 
 def route(kind, network):
@@ -155,14 +173,18 @@ def main():
     except OSError:
         daemon = None
     clean = remove_all(wanted["label"])
+    owner = lock(wanted["number"], LOCK_TRIES if daemon else 1)
+    if owner is None and daemon is not None:
+        sys.exit(f"the addresses {wanted['ranges']} are another cluster's")
     if daemon is not None:
         for one in ranges:
             route(_NEW_ROUTE, one)
         daemon.send(b'{"ready": true}')
         serve(daemon)
         clean = remove_all(wanted["label"])
-    for one in ranges:
-        route(_DELETE_ROUTE, one)
+    if owner is not None:
+        for one in ranges:
+            route(_DELETE_ROUTE, one)
     if clean:
         remove_all(wanted["self"])  # this very container
     return 0 if clean else 1
