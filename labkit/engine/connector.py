@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labkit.engine import environment, ports
 from labkit.engine.containers import Container
-from labkit.engine.errors import Conflict, EngineError
+from labkit.engine.errors import Conflict, EngineError, is_restarting
 from labkit.engine.events import Events
 from labkit.engine.networks import Networks
 from labkit.engine.ports import Forwarder
@@ -29,6 +29,8 @@ class Connector:
         mode = container.host_config["NetworkMode"]
         if mode.startswith("container:"):
             other = self._find(mode.partition(":")[2])
+            if other.state.status == "restarting":
+                raise is_restarting(other.id)
             if not other.state.running:
                 raise Conflict(f"cannot join network of a non running container: {other.id}")
             self._share_etc(container, other)

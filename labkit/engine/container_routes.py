@@ -1,4 +1,4 @@
-"""Handlers of `/containers`: requests to calls of the runtime, and what they return to JSON."""
+"""Handlers of `/containers`: requests to calls of the engine, and what they return to JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from labkit.engine import containers, selection, stats
+from labkit.engine import containers, lifecycle, selection, stats, top
 from labkit.engine.containers import Container
 from labkit.engine.errors import BadParameter, Conflict, EngineError, NotFound
+from labkit.engine.execs import check_running
 from labkit.engine.filters import Filters
+from labkit.engine.lifecycle import parse_signal
 from labkit.engine.logs import STDERR, STDOUT, Selection, frames, tail
-from labkit.engine.runtime import Runtime, parse_signal
+from labkit.engine.runtime import Runtime
 from labkit.engine.server import (
     MULTIPLEXED,
     RAW,
@@ -26,6 +28,8 @@ from labkit.engine.server import (
 )
 from labkit.engine.stats import Sample
 from labkit.engine.timestamps import parse
+
+PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 
 
 def target(request: web.Request) -> tuple[Runtime, Container]:
@@ -43,20 +47,25 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 async def start(request: web.Request) -> web.StreamResponse:
     runtime, container = target(request)
-    await runtime.complete(runtime.start(container))
+    await runtime.complete(lifecycle.start(runtime, container))
     return web.Response(status=204)
 
 
 async def stop(request: web.Request) -> web.StreamResponse:
     runtime, container = target(request)
-    await runtime.complete(runtime.stop(container, integer(request, "t", None)))
+    await runtime.complete(lifecycle.stop(runtime, container, *_how_to_stop(request)))
     return web.Response(status=204)
 
 
 async def restart(request: web.Request) -> web.StreamResponse:
     runtime, container = target(request)
-    await runtime.complete(runtime.restart(container, integer(request, "t", None)))
+    await runtime.complete(lifecycle.restart(runtime, container, *_how_to_stop(request)))
     return web.Response(status=204)
+
+
+def _how_to_stop(request: web.Request) -> tuple[int | None, str]:
+    """Seconds of grace, and the signal; None and "" for the container's own."""
+    return integer(request, "t", None), request.query.get("signal", "")
 
 
 async def kill(request: web.Request) -> web.StreamResponse:
@@ -64,16 +73,52 @@ async def kill(request: web.Request) -> web.StreamResponse:
     try:
         runtime, container = target(request)
         number = parse_signal(request.query.get("signal") or "SIGKILL")
-        await runtime.complete(runtime.kill(container, number))
+        await runtime.complete(lifecycle.kill(runtime, container, number))
     except (NotFound, Conflict) as error:
         raise type(error)(f"Cannot kill container: {name}: {error}") from None
     return web.Response(status=204)
 
 
+async def pause(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    await runtime.complete(lifecycle.pause(runtime, container))
+    return web.Response(status=204)
+
+
+async def unpause(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    await runtime.complete(lifecycle.unpause(runtime, container))
+    return web.Response(status=204)
+
+
+async def rename(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    runtime.rename(container, request.query.get("name", ""))
+    return web.Response(status=204)
+
+
+async def update(request: web.Request) -> web.StreamResponse:
+    runtime, container = target(request)
+    await runtime.complete(lifecycle.update(runtime, container, await body_of(request)))
+    return answer({"Warnings": None})
+
+
 async def remove(request: web.Request) -> web.StreamResponse:
     runtime, container = target(request)
-    await runtime.complete(runtime.remove(container, force=flag(request, "force")))
+    force = flag(request, "force")
+    await runtime.complete(lifecycle.remove(runtime, container, force=force))
     return web.Response(status=204)
+
+
+async def processes(request: web.Request) -> web.StreamResponse:
+    """`docker top`."""
+    runtime, container = target(request)
+    if container.state.status != "paused":
+        check_running(container)
+    options = request.query.get("ps_args", "")
+    found = top.table(runtime.members(container), options, runtime.clock.now())
+    runtime.publish(container, "top")
+    return answer(found)
 
 
 async def inspect(request: web.Request) -> web.StreamResponse:
@@ -102,11 +147,13 @@ def _image_id(runtime: Runtime, name: str) -> str:
 
 async def wait(request: web.Request) -> web.StreamResponse:
     """Answers headers at once: the CLI waits for these before it starts the container."""
-    runtime, container = target(request)
+    _, container = target(request)
     condition = request.query.get("condition", "")
+    if condition not in ("", "not-running", "next-exit", "removed"):
+        raise BadParameter(f'invalid condition: "{condition}"')
 
     async def result() -> AsyncIterator[dict]:
-        code = await runtime.wait(container, condition)
+        code = await lifecycle.wait(container, condition)
         yield {"StatusCode": code, "Error": None}
 
     return await stream_json(request, result())
@@ -154,14 +201,14 @@ async def statistics(request: web.Request) -> web.StreamResponse:
     if not streaming:
         before = None
         if not flag(request, "one-shot") and container.state.running:
-            before = _sample(runtime, container)
+            before = await _sample(runtime, container)
             await runtime.clock.sleep(1)
-        return answer(_stats(runtime, container, _sample(runtime, container), before))
+        return answer(_stats(runtime, container, await _sample(runtime, container), before))
 
     async def samples() -> AsyncIterator[dict]:
         before = None
         while not container.gone:
-            now = _sample(runtime, container)
+            now = await _sample(runtime, container)
             yield _stats(runtime, container, now, before)
             before = now
             await runtime.clock.sleep(1)
@@ -169,10 +216,12 @@ async def statistics(request: web.Request) -> web.StreamResponse:
     return await stream_json(request, samples())
 
 
-def _sample(runtime: Runtime, container: Container) -> Sample | None:
-    if not container.state.running:
+async def _sample(runtime: Runtime, container: Container) -> Sample | None:
+    if container.process is None:
         return None
-    return Sample(runtime.clock.now(), runtime.usage(container), runtime.host.cpu_time())
+    throttling = await runtime.throttling(container)
+    usage, system = runtime.usage(container), runtime.host.cpu_time()
+    return Sample(runtime.clock.now(), usage, system, throttling)
 
 
 def _stats(
@@ -185,16 +234,22 @@ def _stats(
 async def prune(request: web.Request) -> web.StreamResponse:
     """`docker container prune`: remove what does not run."""
     runtime = request.app[RUNTIME]
-    filters = Filters.parse(request.query.get("filters", ""), frozenset({"label", "until"}))
+    filters = Filters.parse(request.query.get("filters", ""), PRUNE_FILTERS)
+    until = filters.until(runtime.clock.now())
     removed = []
     for container in list(runtime.containers.values()):
-        if not container.state.running and filters.allows_labels(container.labels):
+        if (
+            not container.state.running
+            and filters.allows_labels(container.labels)
+            and container.created <= until
+        ):
             try:
-                await runtime.complete(runtime.remove(container, force=False))
+                await runtime.complete(lifecycle.remove(runtime, container, force=False))
                 removed.append(container.id)
             except EngineError:
                 continue  # started or removed meanwhile
-    return answer({"ContainersDeleted": removed, "SpaceReclaimed": 0})
+    runtime.events.publish("container", "prune", "", {"reclaimed": "0"})
+    return answer({"ContainersDeleted": removed or None, "SpaceReclaimed": 0})
 
 
 ROUTES: list[Route] = [
@@ -208,6 +263,11 @@ ROUTES: list[Route] = [
     ("POST", "/containers/{id}/stop", stop),
     ("POST", "/containers/{id}/restart", restart),
     ("POST", "/containers/{id}/kill", kill),
+    ("POST", "/containers/{id}/pause", pause),
+    ("POST", "/containers/{id}/unpause", unpause),
+    ("POST", "/containers/{id}/rename", rename),
+    ("POST", "/containers/{id}/update", update),
+    ("GET", "/containers/{id}/top", processes),
     ("POST", "/containers/{id}/wait", wait),
     ("DELETE", "/containers/{id}", remove),
 ]

@@ -1,12 +1,16 @@
 """A container: what was asked for, the state it is in, and how the API shows both.
 
-States and the ways between them (Docker's own; `paused` and `restarting` are left out):
+States and the ways between them (Docker's own):
 
     created ──start──▶ running ──main process ends──▶ exited ──start──▶ running
-       any but running, or running with force ──remove──▶ gone
+                       running ──pause──▶ paused ──unpause──▶ running
+                       running ──main process ends──▶ restarting ──after a while──▶ running
+       created and exited, or any with force ──remove──▶ gone
 
-Invariant: `process` is set exactly while the state is running; address and published ports are
-held exactly while it is.
+As in Docker a container that is paused or restarting counts as running (`State.running`).
+
+Invariant: `process` is set exactly while the state is running or paused; address and published
+ports are held exactly while it is.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from labkit.engine.logs import Record
 from labkit.engine.networks import Network
 from labkit.engine.ports import Forwarder
 from labkit.engine.processes import Process
+from labkit.engine.restarts import Restarts
 from labkit.engine.timestamps import rfc3339_nano, spoken
 
 # What clients expect to find in HostConfig, whatever the request said.
@@ -60,14 +65,24 @@ class State:
 
     @property
     def running(self) -> bool:
-        return self.status == "running"
+        return self.status in ("running", "paused", "restarting")
+
+    def begin(self, now: float) -> None:
+        """A run starts."""
+        self.status, self.started = "running", now
+        self.exit_code, self.error, self.oom_killed = 0, "", False
+
+    def end(self, now: float, code: int, *, restarting: bool) -> None:
+        """A run has ended."""
+        self.status = "restarting" if restarting else "exited"
+        self.finished, self.exit_code = now, code
 
     def view(self, pid: int) -> dict[str, Any]:
         return {
             "Status": self.status,
             "Running": self.running,
-            "Paused": False,
-            "Restarting": False,
+            "Paused": self.status == "paused",
+            "Restarting": self.status == "restarting",
             "OOMKilled": self.oom_killed,
             "Dead": False,
             "Pid": pid,
@@ -79,10 +94,12 @@ class State:
 
     def sentence(self, now: float) -> str:
         """The STATUS column of `docker ps`: `Up 3 minutes`, `Exited (0) 2 hours ago`."""
+        if self.status in ("restarting", "exited"):
+            word = self.status.capitalize()
+            return f"{word} ({self.exit_code}) {spoken(now - self.finished)} ago"
         if self.running:
-            return f"Up {spoken(now - self.started)}"
-        if self.status == "exited":
-            return f"Exited ({self.exit_code}) {spoken(now - self.finished)} ago"
+            paused = " (Paused)" if self.status == "paused" else ""
+            return f"Up {spoken(now - self.started)}{paused}"
         return self.status.capitalize()
 
 
@@ -108,6 +125,8 @@ class Container:
     address: str = ""
     forwarder: Forwarder | None = None
     execs: list[str] = field(default_factory=list)
+    restarts: Restarts = field(default_factory=Restarts)
+    restarted: bool = False  # by hand: its end is then no reason for an automatic removal
     gone: bool = False
     # Woken at every change of state; waiters look again.
     _changed: list[asyncio.Future[None]] = field(default_factory=list)
@@ -163,7 +182,7 @@ class Container:
 
     def ports(self) -> dict[str, list[dict[str, str]] | None]:
         """`NetworkSettings.Ports`: exposed ports, with where they are published."""
-        if not self.state.running:
+        if self.process is None:
             return {}
         published = self.forwarder.published() if self.forwarder else {}
         return dict.fromkeys(self.config["ExposedPorts"] or {}) | published
@@ -185,7 +204,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "HostsPath": str(container.root / "etc/hosts"),
         "LogPath": "",
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restarts.count,
         "Driver": "copy",
         "Platform": "linux",
         "MountLabel": "",

@@ -20,6 +20,8 @@ from labkit.engine.blobs import Blobs
 from labkit.engine.containers import HOST_DEFAULTS, Container, mounts
 from labkit.engine.errors import BadParameter
 from labkit.engine.image import Image
+from labkit.engine.resources import with_swap
+from labkit.engine.restarts import check_policy
 
 NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 # fmt: off
@@ -62,6 +64,8 @@ def check(body: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
             "A privileged container was asked for. The embedded engine's containers are processes "
             "of your own user and cannot have more rights. Leave out --privileged."
         )
+    policy = host_config.get("RestartPolicy") or {}
+    check_policy(policy, auto_remove=bool(host_config.get("AutoRemove")))
     if str(host_config.get("NetworkMode")).startswith("container:"):
         _check_joined(body, host_config)
     for mount in mounts(host_config):
@@ -90,7 +94,7 @@ def build(
 ) -> Container:
     """The container, not yet on disk.  Raises BadParameter."""
     given = body.get("HostConfig") or {}
-    host_config = HOST_DEFAULTS | {k: v for k, v in given.items() if v is not None}
+    host_config = with_swap(HOST_DEFAULTS | {k: v for k, v in given.items() if v is not None})
     check(body, host_config)
     container_id = secrets.token_hex(32)
     entrypoint, cmd = environment.command(body, image.config)

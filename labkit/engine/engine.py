@@ -19,10 +19,12 @@ from aiohttp import web
 
 from labkit.clock import Clock
 from labkit.engine import (
+    archive_routes,
     attach_routes,
     build_routes,
     container_routes,
     image_routes,
+    lifecycle,
     other_routes,
 )
 from labkit.engine.host import Host
@@ -92,7 +94,14 @@ class Engine:
 
     async def _serve(self) -> None:
         await self.runtime.start_up()
-        parts = (container_routes, attach_routes, image_routes, build_routes, other_routes)
+        parts = (
+            container_routes,
+            attach_routes,
+            archive_routes,
+            image_routes,
+            build_routes,
+            other_routes,
+        )
         app = application(self.runtime, [part.ROUTES for part in parts])
         # Handlers that only stream end with their connection; see Runtime.complete for the others.
         self._runner = web.AppRunner(
@@ -109,6 +118,7 @@ class Engine:
         if self._server is not None:
             self._server.close()
             self._server = None
+        await lifecycle.end_all(self.runtime)
         await self.runtime.shut_down()
         if self._runner is not None:
             await self._runner.cleanup()

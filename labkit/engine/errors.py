@@ -58,10 +58,12 @@ def name_in_use(name: str, container_id: str) -> Conflict:
     )
 
 
-def remove_running(container_id: str) -> Conflict:
+def remove_running(container_id: str, state: str) -> Conflict:
+    """`state`: running, paused or restarting."""
+    first = "Unpause and then stop" if state == "paused" else "Stop"
     return Conflict(
-        f"You cannot remove a running container {container_id}. "
-        "Stop the container before attempting removal or force remove"
+        f"You cannot remove a {state} container {container_id}. "
+        f"{first} the container before attempting removal or force remove"
     )
 
 

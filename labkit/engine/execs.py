@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labkit.engine.containers import Container
-from labkit.engine.errors import BadParameter, Conflict, cannot_exec, not_running
+from labkit.engine.errors import (
+    BadParameter,
+    Conflict,
+    cannot_exec,
+    is_paused,
+    is_restarting,
+    not_running,
+)
 from labkit.engine.feed import Feed
 from labkit.engine.logs import STDERR, STDOUT
 from labkit.engine.processes import Process, Processes
@@ -78,8 +85,7 @@ def create(runtime: Runtime, container: Container, body: dict[str, Any]) -> Exec
     """`POST /containers/{id}/exec`.  Raises Conflict if the container does not run."""
     if not body.get("Cmd"):
         raise BadParameter("No exec command specified")
-    if not container.state.running:
-        raise not_running(container.id)
+    check_running(container)
     wanted = {1: body.get("AttachStdout"), 2: body.get("AttachStderr")}
     new = Exec(
         container=container,
@@ -101,9 +107,18 @@ def check_startable(exec_: Exec) -> None:
     """Raises Conflict for an exec that was started before, or whose container does not run."""
     if exec_.started:
         raise Conflict(f"Error: Exec command {exec_.id} has already run")
-    if not exec_.container.state.running:
-        raise not_running(exec_.container.id)
+    check_running(exec_.container)
     exec_.started = True
+
+
+def check_running(container: Container) -> None:
+    """Raises Conflict for a container in which nothing can be started."""
+    if not container.state.running:
+        raise not_running(container.id)
+    if container.state.status == "paused":
+        raise is_paused(container.id)
+    if container.state.status == "restarting":
+        raise is_restarting(container.id)
 
 
 async def start(runtime: Runtime, exec_: Exec) -> None:

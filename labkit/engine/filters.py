@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 
 from labkit.engine.errors import BadParameter, EngineError
+from labkit.engine.timestamps import parse
 
 
 class Filters:
@@ -46,13 +48,26 @@ class Filters:
         """Whether any value of `key` matches, or there is none."""
         return not self.get(key) or any(map(matches, self.get(key)))
 
+    def until(self, now: float) -> float:
+        """Unix seconds up to which a prune goes.  Raises BadParameter, EngineError."""
+        given = self.get("until")
+        if len(given) > 1:
+            raise BadParameter("more than one until filter specified")
+        try:
+            return parse(given[0], now) if given else math.inf
+        except ValueError:
+            raise EngineError(f'failed to parse value as time or duration: "{given[0]}"') from None
+
     def allows_labels(self, labels: Mapping[str, str]) -> bool:
-        """Whether every `label` (`key` or `key=value`) holds."""
-        for wanted in self.get("label"):
-            key, equals, value = wanted.partition("=")
-            if key not in labels or (equals and labels[key] != value):
-                return False
-        return True
+        """Whether every `label` (`key` or `key=value`) holds, and not every `label!`."""
+        return all(_holds(wanted, labels) for wanted in self.get("label")) and not (
+            self.get("label!") and all(_holds(wanted, labels) for wanted in self.get("label!"))
+        )
+
+
+def _holds(wanted: str, labels: Mapping[str, str]) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)
 
 
 def found(pattern: str, name: str) -> bool:

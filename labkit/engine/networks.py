@@ -20,6 +20,7 @@ from typing import Any
 
 from labkit.engine.errors import BadParameter, Conflict, EngineError, Forbidden, NotFound
 from labkit.engine.filters import Filters, found
+from labkit.engine.timestamps import parse
 
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 OWN_SUBNETS = "127.245.{}.0/24"  # for networks that are created without a subnet
@@ -179,6 +180,20 @@ class Networks:
             )
         del self._all[network.id]
         return network
+
+    def prune(self, filters: Filters, until: float) -> list[Network]:
+        """Remove the networks that nobody is in; `until` in Unix seconds."""
+        unused = [
+            network
+            for network in self._all.values()
+            if network.name not in PREDEFINED
+            and not network.holders
+            and filters.allows_labels(network.labels)
+            and parse(network.created) <= until
+        ]
+        for network in unused:
+            del self._all[network.id]
+        return unused
 
     def list(self, filters: Filters) -> list[dict[str, Any]]:
         """The answer of `GET /networks`."""

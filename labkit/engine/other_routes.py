@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 
 from aiohttp import web
 
 from labkit.engine.errors import BadParameter
 from labkit.engine.filters import Filters
 from labkit.engine.image import architecture
+from labkit.engine.networks import Network
 from labkit.engine.runtime import Runtime
 from labkit.engine.server import (
     API_VERSION,
@@ -29,6 +31,7 @@ EVENT_FILTERS = frozenset({
     "scope", "secret", "service", "type", "volume",
 })
 # fmt: on
+NETWORK_PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 NETWORK_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 
 
@@ -67,22 +70,23 @@ async def version(_: web.Request) -> web.StreamResponse:
 
 async def info(request: web.Request) -> web.StreamResponse:
     runtime = request.app[RUNTIME]
-    states = [container.state.running for container in runtime.containers.values()]
+    states = Counter(container.state.status for container in runtime.containers.values())
+    running = states["running"] + states["restarting"]
     return answer(
         {
             "ID": runtime.host.name,
-            "Containers": len(states),
-            "ContainersRunning": sum(states),
-            "ContainersPaused": 0,
-            "ContainersStopped": len(states) - sum(states),
+            "Containers": states.total(),
+            "ContainersRunning": running,
+            "ContainersPaused": states["paused"],
+            "ContainersStopped": states.total() - running - states["paused"],
             "Images": len(runtime.images.present()),
             "Driver": "copy",
             "DriverStatus": [],
             "Plugins": {"Volume": [], "Network": ["bridge", "host", "null"], "Log": ["json-file"]},
             "MemoryLimit": True,
             "SwapLimit": False,
-            "CpuCfsPeriod": False,
-            "CpuCfsQuota": False,
+            "CpuCfsPeriod": True,
+            "CpuCfsQuota": True,
             "CPUShares": False,
             "CPUSet": False,
             "PidsLimit": False,
@@ -148,10 +152,27 @@ async def network_create(request: web.Request) -> web.StreamResponse:
 
 async def network_remove(request: web.Request) -> web.StreamResponse:
     runtime = request.app[RUNTIME]
-    network = runtime.networks.remove(request.match_info["id"])
+    _destroyed(runtime, runtime.networks.remove(request.match_info["id"]))
+    return web.Response(status=204)
+
+
+async def network_prune(request: web.Request) -> web.StreamResponse:
+    runtime = request.app[RUNTIME]
+    filters = Filters.parse(request.query.get("filters", ""), NETWORK_PRUNE_FILTERS)
+    removed = runtime.networks.prune(filters, filters.until(runtime.clock.now()))
+    for network in removed:
+        _destroyed(runtime, network)
+    runtime.events.publish("network", "prune", "", {"reclaimed": "0"})
+    return answer({"NetworksDeleted": [network.name for network in removed] or None})
+
+
+def _destroyed(runtime: Runtime, network: Network) -> None:
     attributes = {"name": network.name, "type": network.driver}
     runtime.events.publish("network", "destroy", network.id, attributes)
-    return web.Response(status=204)
+
+
+async def volume_prune(_: web.Request) -> web.StreamResponse:
+    return answer({"VolumesDeleted": None, "SpaceReclaimed": 0})
 
 
 async def volume_list(_: web.Request) -> web.StreamResponse:
@@ -165,8 +186,10 @@ ROUTES: list[Route] = [
     ("GET", "/info", info),
     ("GET", "/events", events),
     ("GET", "/networks", network_list),
+    ("POST", "/networks/prune", network_prune),
     ("POST", "/networks/create", network_create),
     ("GET", "/networks/{id}", network_inspect),
     ("DELETE", "/networks/{id}", network_remove),
     ("GET", "/volumes", volume_list),
+    ("POST", "/volumes/prune", volume_prune),
 ]

@@ -40,17 +40,21 @@ def check_policy(policy: Mapping[str, Any], *, auto_remove: bool = False) -> Non
 class Restarts:
     """The restarts of one container since somebody started it.
 
-    `cancelled` is set for good when somebody stops it.
+    `cancelled` is set for good when somebody stops it, `signalled` when somebody sends it a signal
+    of any kind: moby takes that for a stop under `unless-stopped`.
     """
 
     count: int = 0
     wait: float = 0.0  # seconds, the latest
     cancelled: bool = False
+    signalled: bool = False
 
     def after(self, policy: Mapping[str, Any], exit_code: int, ran: float) -> float | None:
         """A run of `ran` seconds has ended: seconds until the next, or None for no other."""
         name, most = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
         if name in NONE or self.cancelled:
+            return None
+        if name == "unless-stopped" and self.signalled:
             return None
         if ran >= LONG_RUN_SECONDS or not self.wait:
             self.wait = FIRST_SECONDS

@@ -1,14 +1,11 @@
-"""The engine's heart: containers and what can be done with them, without HTTP.
+"""The engine's heart: which containers there are, and how a process of theirs is started.
 
-Mechanism: every operation that changes a container holds its lock, and runs to its end even if the
-client hangs up.  A task for each running container waits for its main process and then, in this
-order, takes its last output, kills its execs, gives back its address and ports, publishes `die`,
-and wakes whoever waits.
+What an operation changes it changes to its end, even if the client hangs up (`complete`).  What
+can be done with a container stands in lifecycle.py.
 
-Invariants: those of containers.py; events of one container come in the order of what happened.
+Invariants: those of containers.py.
 
-Left out compared with dockerd: restart policies (a kubelet restarts containers itself), pause,
-commit, copying files, checkpoints; containers do not outlive the engine.
+Left out compared with dockerd: commit, checkpoints; containers do not outlive the engine.
 """
 
 from __future__ import annotations
@@ -16,26 +13,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 from labkit.clock import Clock
 from labkit.engine import creation, environment, resources
-from labkit.engine.accounting import Accounting, Usage
+from labkit.engine.accounting import Accounting, Usage, assign, scan
 from labkit.engine.connector import Connector
-from labkit.engine.containers import Container, State
+from labkit.engine.containers import Container
 from labkit.engine.errors import (
     BadParameter,
     EngineError,
     NotFound,
-    NotModified,
-    cannot_exec,
     name_in_use,
     no_such_container,
-    not_running,
-    remove_running,
 )
 from labkit.engine.events import Events
 from labkit.engine.execs import Exec
@@ -48,19 +40,6 @@ from labkit.engine.resources import Limits
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-STOP_SECONDS = 10  # Docker's default grace
-KILL_SECONDS = 10  # how long a killed process may take to be gone
-
-
-def parse_signal(text: str) -> signal.Signals:
-    """`SIGTERM`, `TERM` or `15`.  Raises BadParameter."""
-    try:
-        if text.isdigit():
-            return signal.Signals(int(text))
-        return signal.Signals["SIG" + text.upper().removeprefix("SIG")]
-    except (ValueError, KeyError):
-        raise BadParameter(f"Invalid signal: {text}") from None
 
 
 class Runtime:
@@ -78,10 +57,10 @@ class Runtime:
         self.containers: dict[str, Container] = {}
         self.execs: dict[str, Exec] = {}
         self.processes = Processes(clock, directory, self._out_of_memory)
-        self._accounting = Accounting(clock)
+        self.accounting = Accounting(clock)
         self._directory = directory / "containers"
         self._python = directory / "bin"
-        self._connector = Connector(networks, self.events, self._python, self.find)
+        self.connector = Connector(networks, self.events, self._python, self.find)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start_up(self) -> None:
@@ -96,11 +75,7 @@ class Runtime:
         link.symlink_to(PYTHON)
 
     async def shut_down(self) -> None:
-        """Kill every container and remove what is on disk."""
-        await self.processes.stop()
-        for container in list(self.containers.values()):
-            # Then its ports are closed and its waiters told.
-            await self._ended(container, container.exits, KILL_SECONDS)
+        """End all tasks and remove what is on disk; containers have ended before."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -145,16 +120,19 @@ class Runtime:
     async def create(self, name: str, body: dict[str, Any]) -> Container:
         """`POST /containers/create`.  Raises NotFound (image), Conflict (name), BadParameter."""
         if name:
-            name = creation.check_name(name)
-            if holder := self.holder(name):
-                raise name_in_use(name, holder.id)
+            name = self._free_name(name)
         else:
             name = creation.invent_name(lambda n: self.holder(n) is not None)
-        creation.check(body, body.get("HostConfig") or {})
+        host_config = body.get("HostConfig") or {}
+        creation.check(body, host_config)
+        resources.check(host_config, self.host.cpus)
         image = self.images.find(body.get("Image") or "")
         container = creation.build(name, body, image, self._directory, self.clock.now())
         self._pin_network(container)
         self.containers[container.id] = container
+<<<<<<< /tmp/tmpd37f2b2a/c
+        self.publish(container, "create")
+=======
         async with container.lock:
             try:
                 # In a thread, for an image may have many files.
@@ -165,7 +143,41 @@ class Runtime:
                 shutil.rmtree(container.root.parent, ignore_errors=True)
                 raise
         self.events.publish("container", "create", container.id, container.attributes())
+>>>>>>> /tmp/tmpd37f2b2a/n
         return container
+
+    def publish(self, container: Container, action: str, **more: str) -> None:
+        """An event of `container`."""
+        attributes = container.attributes(**more)
+        self.events.publish("container", action, container.id, attributes)
+
+    def forget(self, container: Container) -> None:
+        """It is removed."""
+        del self.containers[container.id]
+        for exec_id in container.execs:
+            del self.execs[exec_id]
+        self.accounting.forget(str(container.root))
+
+    def rename(self, container: Container, name: str) -> None:
+        """`POST /containers/{id}/rename`.  Raises BadParameter, Conflict."""
+        new = name.strip()
+        if not new:
+            raise BadParameter("Neither old nor new names may be empty")
+        if new.removeprefix("/") == container.name:
+            raise BadParameter("Renaming a container with the same name as its current name")
+        try:
+            new = self._free_name(f"/{new.removeprefix('/')}")
+        except EngineError as error:
+            raise type(error)(f"Error when allocating new name: {error}") from None
+        old, container.name = container.name, new
+        self.publish(container, "rename", oldName=f"/{old}")
+
+    def _free_name(self, name: str) -> str:
+        """`name` without its slash.  Raises BadParameter, Conflict."""
+        name = creation.check_name(name)
+        if holder := self.holder(name):
+            raise name_in_use(name, holder.id)
+        return name
 
     def _pin_network(self, container: Container) -> None:
         """`container:web` becomes `container:ID`; one that does not exist is an error at start."""
@@ -175,51 +187,6 @@ class Runtime:
                 container.host_config["NetworkMode"] = f"container:{self.find(name).id}"
         except NotFound:
             pass
-
-    async def start(self, container: Container) -> None:
-        """`POST /containers/{id}/start`.  Raises NotModified, BadParameter, EngineError."""
-        async with container.lock:
-            await self._start(container)
-
-    async def _start(self, container: Container) -> None:
-        if container.gone:
-            raise no_such_container(container.id)
-        if container.state.running:
-            raise NotModified
-        try:
-            place = await self._connector.connect(container)
-            container.process = await self._launch(container, place)
-        except EngineError as error:
-            container.state.error = str(error)
-            self._connector.disconnect(container)
-            if container.host_config["AutoRemove"]:
-                self.background(self.remove(container, force=False))
-            raise
-        self._accounting.forget(str(container.root))
-        container.state = State(status="running", started=self.clock.now())
-        container.record.begin()
-        self.events.publish("container", "start", container.id, container.attributes())
-        container.changed()
-        self.background(self._attend(container, container.process))
-
-    async def _launch(self, container: Container, place: environment.Place) -> Process:
-        """Start the main process.  Raises BadParameter."""
-        container.place = place
-        try:
-            return await self.launch(
-                container,
-                container.argv,
-                [],
-                container.config["WorkingDir"],
-                container.record,
-                stdin=container.config["OpenStdin"],
-                tty=container.config["Tty"],
-                limits=resources.limits(container.host_config),
-            )
-        except LookupError as error:
-            container.state.exit_code = 126 if "denied" in str(error) else 127
-            reason = cannot_exec("create failed: runc create failed", container.argv[0], str(error))
-            raise BadParameter(f"failed to create shim task: {reason}") from None
 
     async def launch(
         self,
@@ -257,122 +224,41 @@ class Runtime:
         except SpawnError as error:
             raise LookupError((error.strerror or "cannot start").lower()) from None
 
-    async def _attend(self, container: Container, process: Process) -> None:
-        """Wait for the end of a run, and clear up after it."""
-        code = await process.exited
-        for exec_id in container.execs:
-            await self.execs[exec_id].kill(self.processes)
-        container.process = None
-        state = container.state
-        state.status, state.exit_code, state.finished = "exited", code, self.clock.now()
-        container.exits += 1
-        attributes = container.attributes(exitCode=str(code))
-        self.events.publish("container", "die", container.id, attributes)
-        self._connector.disconnect(container)
-        container.record.close()
-        container.changed()
-        if container.host_config["AutoRemove"]:
-            await self.remove(container, force=False)
-
-    async def stop(self, container: Container, seconds: float | None) -> None:
-        """`POST /containers/{id}/stop`: the stop signal, then after `seconds` SIGKILL."""
-        # Without the lock: a shorter stop or a forced removal overtakes a longer one.
-        if not container.state.running:
-            raise NotModified
-        if seconds is None:
-            own = container.config["StopTimeout"]
-            seconds = STOP_SECONDS if own is None else own
-        run = container.exits
-        await self._signal(container, parse_signal(container.config["StopSignal"]))
-        if not await self._ended(container, run, None if seconds < 0 else seconds):
-            await self._kill(container, run)
-        self.events.publish("container", "stop", container.id, container.attributes())
-
-    async def restart(self, container: Container, seconds: float | None) -> None:
-        """`POST /containers/{id}/restart`: stop if running, then start."""
-        if container.state.running:
-            await self.stop(container, seconds)
-        async with container.lock:
-            await self._start(container)
-            self.events.publish("container", "restart", container.id, container.attributes())
-
-    async def kill(self, container: Container, number: signal.Signals) -> None:
-        """`POST /containers/{id}/kill`: a signal to the main process."""
-        if not container.state.running:
-            raise not_running(container.id)
-        if number == signal.SIGKILL:
-            await self._kill(container, container.exits)
-        else:
-            await self._signal(container, number)
-
-    async def _kill(self, container: Container, run: int) -> None:
-        await self._signal(container, signal.SIGKILL)
-        await self._ended(container, run, KILL_SECONDS)
-
-    async def _signal(self, container: Container, number: signal.Signals) -> None:
-        if container.process is not None:
-            await self.processes.signal(container.process, number)
-        attributes = container.attributes(signal=str(int(number)))
-        self.events.publish("container", "kill", container.id, attributes)
-
-    async def _ended(self, container: Container, run: int, seconds: float | None) -> bool:
-        """Wait until this run (there were `run` before it) has ended; false after `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                while container.state.running and container.exits == run:
-                    await container.change()
-        except TimeoutError:
-            return False
-        return True
-
-    async def remove(self, container: Container, *, force: bool) -> None:
-        """`DELETE /containers/{id}`.  Raises Conflict if it runs and `force` is not given."""
-        async with container.lock:
-            if container.gone:
-                raise no_such_container(container.id)
-            if container.state.running:
-                if not force:
-                    raise remove_running(container.id)
-                await self._kill(container, container.exits)
-            container.gone = True
-            del self.containers[container.id]
-            for exec_id in container.execs:
-                del self.execs[exec_id]
-            self._accounting.forget(str(container.root))
-            await asyncio.to_thread(shutil.rmtree, container.root.parent, ignore_errors=True)
-            self.events.publish("container", "destroy", container.id, container.attributes())
-            container.changed()
-
-    async def wait(self, container: Container, condition: str) -> int:
-        """`POST /containers/{id}/wait`: the exit code, once `condition` is met."""
-        exits = container.exits
-        while True:
-            if condition == "removed":
-                done = container.gone
-            elif condition == "next-exit":
-                done = container.exits > exits
-            else:
-                done = not container.state.running
-            if done or container.gone:
-                return container.state.exit_code
-            await container.change()
-
-    def usage(self, container: Container) -> Usage:
-        """What a running container has used so far."""
-        groups = {
+    def _groups(self) -> dict[int, str]:
+        """The group of each process that the spawner started and that runs."""
+        return {
             p.pid: str(c.root)
             for c in self.containers.values()
             for p in [c.process, *(self.execs[e].process for e in c.execs)]
             if p is not None and p.running
         }
-        return self._accounting.usage(str(container.root), self.processes.spawner_pid, groups)
+
+    def usage(self, container: Container) -> Usage:
+        """What a running container has used so far."""
+        spawner = self.processes.spawner_pid
+        return self.accounting.usage(str(container.root), spawner, self._groups())
+
+    async def throttling(self, container: Container) -> tuple[int, int, int]:
+        """What its CPU limit did to a running container; see Processes.throttling."""
+        group = str(container.root)
+        if not resources.limits(container.host_config).quota:
+            return 0, 0, 0
+        try:
+            return await self.processes.throttling(group)
+        except SpawnError:
+            return 0, 0, 0  # the spawner has died, and the container with it
+
+    def members(self, container: Container) -> list[int]:
+        """The processes of a running container."""
+        found = assign(scan(), self.processes.spawner_pid, self._groups())
+        return sorted(stat.pid for stat in found.get(str(container.root), ()))
 
     def _out_of_memory(self, group: str) -> None:
         """The spawner kills a container that is above its memory limit."""
         for container in self.containers.values():
             if str(container.root) == group:
                 container.state.oom_killed = True
-                self.events.publish("container", "oom", container.id, container.attributes())
+                self.publish(container, "oom")
 
     def find_exec(self, exec_id: str) -> Exec:
         """Raises NotFound."""

@@ -20,7 +20,7 @@ import logging
 import select
 import socket
 import termios
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -96,10 +96,13 @@ def integer(request: web.Request, name: str, default: int | None) -> int | None:
 
 
 async def stream(
-    request: web.Request, items: AsyncIterable[bytes], content_type: str = "application/json"
+    request: web.Request,
+    items: AsyncIterable[bytes],
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Send the headers at once, then each item as it comes (chunked)."""
-    response = web.StreamResponse(headers={"Content-Type": content_type})
+    response = web.StreamResponse(headers={"Content-Type": content_type, **(headers or {})})
     await response.prepare(request)
     async for item in items:
         await response.write(item)

@@ -13,23 +13,30 @@ from labkit.engine.timestamps import ZERO, rfc3339_nano
 
 
 class Sample(NamedTuple):
-    """One look at a container: Unix seconds, its use, the machine's CPU time in nanoseconds."""
+    """One look at a container: Unix seconds, its use, the machine's CPU time in nanoseconds, and
+    what its CPU limit did (periods, throttled periods, nanoseconds throttled)."""
 
     time: float
     usage: Usage
     system: int
+    throttling: tuple[int, int, int] = (0, 0, 0)
 
 
 def cpu_stats(sample: Sample | None, cpus: int) -> dict[str, Any]:
     """`cpu_stats` or `precpu_stats`; without a sample all zero, as on the first look."""
     usage = sample.usage if sample else Usage()
+    periods, throttled, time = sample.throttling if sample else (0, 0, 0)
     stats: dict[str, Any] = {
         "cpu_usage": {
             "total_usage": usage.cpu,
             "usage_in_kernelmode": usage.system,
             "usage_in_usermode": usage.user,
         },
-        "throttling_data": {"periods": 0, "throttled_periods": 0, "throttled_time": 0},
+        "throttling_data": {
+            "periods": periods,
+            "throttled_periods": throttled,
+            "throttled_time": time,
+        },
     }
     if sample:
         stats |= {"system_cpu_usage": sample.system, "online_cpus": cpus}

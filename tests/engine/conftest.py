@@ -28,7 +28,7 @@ from docker.models.containers import Container
 from tests.conftest import DOCKER_SOCKET, missing
 
 LABEL = "labkit-test"
-REAL_IMAGE = "labkit-test/busybox"
+REAL_IMAGE = f"labkit-test/busybox-{os.getpid()}"  # others may test here at the same time
 DOCKERFILE = b"""FROM scratch
 COPY busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
