@@ -130,9 +130,6 @@ class Runtime:
         container = creation.build(name, body, image, self._directory, self.clock.now())
         self._pin_network(container)
         self.containers[container.id] = container
-<<<<<<< /tmp/tmpd37f2b2a/c
-        self.publish(container, "create")
-=======
         async with container.lock:
             try:
                 # In a thread, for an image may have many files.
@@ -142,8 +139,7 @@ class Runtime:
                 del self.containers[container.id]
                 shutil.rmtree(container.root.parent, ignore_errors=True)
                 raise
-        self.events.publish("container", "create", container.id, container.attributes())
->>>>>>> /tmp/tmpd37f2b2a/n
+        self.publish(container, "create")
         return container
 
     def publish(self, container: Container, action: str, **more: str) -> None:
