@@ -11,7 +11,7 @@ which Kubernetes refuses in favour of `spec.timeZone`.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 
@@ -139,23 +139,35 @@ _YEARS = 5  # a schedule without a time in so many years has none (the 30th of F
 
 
 def following(schedule: Schedule, moment: datetime) -> datetime | None:
-    """The first time of a schedule after `moment`, in its time zone; None where there is none."""
+    """The first time of a schedule after `moment`, in its time zone; None where there is none.
+
+    Where clocks are put forward, times that they skip are skipped; where they are put back, times
+    that come twice are meant twice.
+    """
+    zone, last = moment.tzinfo, moment.year + _YEARS
+    now = moment.astimezone(UTC)
     if schedule.every:
-        return moment.replace(microsecond=0) + timedelta(seconds=max(1, int(schedule.every)))
-    time = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    last = moment.year + _YEARS
-    while time.year <= last:
-        if time.month not in schedule.months:
-            time = (time.replace(day=1, hour=0, minute=0) + timedelta(days=32)).replace(day=1)
-        elif not _is_day(schedule, time):
-            time = time.replace(hour=0, minute=0) + timedelta(days=1)
-        elif time.hour not in schedule.hours:
-            time = time.replace(minute=0) + timedelta(hours=1)
-        elif time.minute not in schedule.minutes:
+        every = timedelta(seconds=max(1, int(schedule.every)))
+        return (now.replace(microsecond=0) + every).astimezone(zone)
+    time = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    while (local := time.astimezone(zone)).year <= last:
+        if local.month not in schedule.months:
+            time = _midnight((local.replace(day=1) + timedelta(days=32)).replace(day=1), time)
+        elif not _is_day(schedule, local):
+            time = _midnight(local + timedelta(days=1), time)
+        elif local.hour not in schedule.hours:
+            time += timedelta(minutes=60 - local.minute)
+        elif local.minute not in schedule.minutes:
             time += timedelta(minutes=1)
         else:
-            return time
+            return local
     return None
+
+
+def _midnight(day: datetime, after: datetime) -> datetime:
+    """The beginning of a day in its zone, as UTC; later than `after` wherever clocks are put."""
+    start = day.replace(hour=0, minute=0, fold=0).astimezone(UTC)
+    return start if start > after else after + timedelta(hours=1)
 
 
 def _is_day(schedule: Schedule, time: datetime) -> bool:
