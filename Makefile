@@ -2,6 +2,7 @@
 # make lab     set up, start the embedded cluster, open JupyterLab at the first notebook
 # make test    set up, check the style and the layers, run all tests, the notebooks included
 # make bench   measure on this machine
+# make soak    half an hour of requests while parts are killed (SOAK="--minutes 3" for a try)
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup lab test lint bench clean
+.PHONY: setup lab test lint bench soak clean
 
 setup: $(VENV)/.ready
 
@@ -40,6 +41,9 @@ test: lint
 
 bench: setup
 	python -m benchmarks
+
+soak: setup
+	python -m benchmarks.soak $(SOAK)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -22,7 +22,7 @@ from labkit.clusters.addresses import node_name
 from labkit.clusters.paths import DEFAULT_NAME, ClusterDir
 from labkit.errors import ClusterError, UsageError
 
-_SETTLE = 10.0  # seconds that a part gets to do its work; without the API server most cannot
+_SETTLE = 5.0  # seconds that a part gets to do its work; without the API server most cannot
 _COLUMNS = ("part", "state", "pid", "memory", "restarts")
 
 
@@ -82,7 +82,7 @@ class Part:
         return str(self._directory.kubeconfig_of(self.name))
 
     def start(self) -> Facts:
-        """Start it; returns when it does its work, or after ten seconds of trying."""
+        """Start it; returns when it does its work, or after five seconds of trying."""
         return self._do("start", seconds=_SETTLE)
 
     def stop(self, signal: int = signals.SIGTERM) -> Facts:
@@ -130,6 +130,11 @@ class Parts(Mapping[str, Part]):
         self._directory = ClusterDir.named(name)
         nodes = [node_name(name, index + 1) for index in range(found.nodes)]
         self._names = roster.parts(nodes)
+
+    @property
+    def daemon(self) -> int:
+        """The process id of the daemon that watches over them, 0 if the cluster is down."""
+        return manage.daemon_pid(self._directory) or 0
 
     def facts(self) -> list[Facts]:
         """How all parts are now."""
