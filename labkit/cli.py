@@ -86,6 +86,13 @@ def _add_up(commands) -> None:
         help="have this image on every node when the cluster is up; may be given several times",
     )
     up.add_argument(
+        "--virtual-node",
+        metavar="TYPE",
+        action="append",
+        help="add a virtual node whose instances are billed by the second: on-demand or spot; may "
+        "be given twice",
+    )
+    up.add_argument(
         "--engine",
         choices=engines.ENGINES,
         help="what runs the containers: the lab's own engine, or the Docker daemon of this machine "
@@ -145,6 +152,7 @@ def _up(options: argparse.Namespace) -> int:
         image_mirrors=options.image_mirror,
         pre_pull=options.pre_pull,
         engine=options.engine,
+        virtual_node_types=options.virtual_node,
         restore_backup=options.restore_backup,
     )
     if before and before.running:

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from labkit.client import ApiError, Client, kubeconfig
@@ -47,18 +47,23 @@ _KINDS = {
 class Lab:
     """A cluster, as a notebook uses it.
 
-    `name` and `nodes` are those of `labkit up`.  Settings are flags of the control plane with
+    `name`, `nodes` and `virtual_nodes` are those of `labkit up`.  Settings are flags with
     underscores (`horizontal_pod_autoscaler_sync_period="2s"`); a cluster that is up with other
     settings is restarted with them, which takes a second and keeps its objects.
     """
 
     def __init__(
-        self, *, name: str = paths.DEFAULT_NAME, nodes: int | None = None, **settings: str
+        self,
+        *,
+        name: str = paths.DEFAULT_NAME,
+        nodes: int | None = None,
+        virtual_nodes: Sequence[str] = (),
+        **settings: str,
     ) -> None:
         self._portal = Portal()
         self._owned: tuple[str, ...] = ()
         flags = {key.replace("_", "-"): text for key, text in settings.items()}
-        self.cluster = _ensure(name, nodes, flags)
+        self.cluster = _ensure(name, nodes, virtual_nodes, flags)
         os.environ.update(self.cluster.environment())
         self._client = Client(kubeconfig.transport(self.cluster.kubeconfig))
         # A notebook makes a Lab each time its first cell runs; the one before gives back its own.
@@ -295,18 +300,25 @@ class Lab:
         )
 
 
-def _ensure(name: str, nodes: int | None, flags: Mapping[str, str]) -> manage.ClusterInfo:
+def _ensure(
+    name: str, nodes: int | None, virtual_nodes: Sequence[str], flags: Mapping[str, str]
+) -> manage.ClusterInfo:
     """The cluster, up, with at least these settings; says what was done."""
     begun, found = time.monotonic(), manage.info(name)
     merged = {**(found.settings if found else {}), **flags}
     wanted_nodes = nodes or (found.nodes if found else manage.DEFAULT_NODES)
+    types = tuple(sorted({*virtual_nodes, *(found.virtual_nodes if found else ())}))
     before = found is not None and found.running
-    if before and (found.nodes, found.settings) != (wanted_nodes, merged):
+    if before and (found.nodes, found.virtual_nodes, found.settings) != (
+        wanted_nodes,
+        types,
+        merged,
+    ):
         manage.down(name)
         verb = "was restarted with other settings, its objects kept"
     else:
         verb = "was up already" if before else "is up"
-    cluster = manage.up(name, wanted_nodes, merged)
+    cluster = manage.up(name, wanted_nodes, merged, virtual_node_types=types)
     after = "" if verb == "was up already" else f" after {time.monotonic() - begun:.1f} s"
     print(f"The cluster {name} {verb}{after}.")
     return cluster

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING
 
 from labkit.client import Client
 from labkit.clock import Clock
-from labkit.clusters import addresses, engines, image_options, settings
+from labkit.clusters import addresses, engines, image_options, settings, virtual_nodes
 from labkit.clusters.addresses import (
     API_PORT,
     DNS_FALLBACK_PORT,
     DNS_PORT,
     INGRESS_STATUS_PORT,
     Addresses,
-    node_name,
 )
 from labkit.clusters.credentials import Credentials
 from labkit.clusters.paths import ClusterDir
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from labkit.engine import Engine
     from labkit.kubelet import Kubelet
     from labkit.kubelet.mirrors import Mirror
+    from labkit.kubelet.virtual import VirtualNode
     from labkit.metrics import MetricsServer
     from labkit.proxy import ClusterDNS, ServiceProxy
     from labkit.proxy.ingress import IngressController
@@ -50,33 +50,31 @@ class Site:
     directory: ClusterDir
     clock: Clock
     addresses: Addresses
-    nodes: tuple[str, ...]
+    nodes: dict[str, str]  # name → InternalIP
     settings: dict[str, float]
     credentials: Credentials
     image_mirrors: tuple[Mirror, ...]
     pre_pull: tuple[str, ...]  # images that every node has when the cluster is up
-    docker_host: str = ""  # of a real Docker daemon; empty on the embedded engine
+    docker_host: str  # of a real Docker daemon; empty on the embedded engine
+    virtual: dict[str, VirtualNode | None]  # by node: what makes it a virtual one
 
     @classmethod
     def read(cls, directory: ClusterDir, clock: Clock) -> Site:
         """What a directory's cluster.json describes."""
         description = directory.read_description()
-        count = range(1, description["nodes"] + 1)
+        nodes = virtual_nodes.all_nodes(description)
         return cls(
             directory,
             clock,
             addresses.of(description),
-            tuple(node_name(directory.name, index) for index in count),
+            nodes,
             settings.complete(description["settings"]),
             Credentials(directory.pki),
             image_options.mirrors_of(description),
             image_options.pre_pull_of(description),
             description["docker_host"] if engines.of(description) == engines.DOCKER else "",
+            {node: virtual_nodes.contract(node, description) for node in nodes},
         )
-
-    def node_ip(self, node: str) -> str:
-        """The InternalIP of a node."""
-        return self.addresses.node(self.nodes.index(node) + 1)
 
     @property
     def dns_port(self) -> int:
@@ -227,7 +225,7 @@ def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: in
         client,
         site.clock,
         node_name=node,
-        node_ip=site.node_ip(node),
+        node_ip=site.nodes[node],
         docker_url=docker_url,
         cluster_dns=site.addresses.dns,
         cluster_dns_port=dns_port,
@@ -235,6 +233,7 @@ def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: in
         serving_ssl=credentials.server_context(f"kubelet-{node}", clients=ssl.CERT_REQUIRED),
         settings=KubeletSettings(
             image_mirrors=site.image_mirrors,
+            virtual=site.virtual[node],
             **settings.of_part("kubelet", site.settings),
         ),
         network=directory.docker_network if site.docker_host else "",

@@ -10,6 +10,8 @@ Source: Kubernetes documentation, "PKI certificates and requirements"; kubeadm's
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from labkit.clusters import kubeconfig, roster
 from labkit.clusters.addresses import Addresses
 from labkit.clusters.paths import ClusterDir
@@ -20,9 +22,12 @@ _SERVICE = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 
 def make(
-    directory: ClusterDir, own: Addresses, nodes: tuple[str, ...], now: float
+    directory: ClusterDir, own: Addresses, nodes: Mapping[str, str], now: float
 ) -> CertificateAuthority:
-    """Make what is missing for a cluster whose parts share a process."""
+    """Make what is missing for a cluster whose parts share a process.
+
+    `nodes` are the InternalIPs of all nodes by name.
+    """
     authority = CertificateAuthority(directory.pki, now)
     authority.signing_key("sa")
     hosts = (own.api_server, *_SERVICE, "kubernetes.default.svc.cluster.local")
@@ -30,15 +35,15 @@ def make(
     authority.client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", MASTERS)
     authority.client(kubeconfig.ADMIN, "kubernetes-admin", MASTERS)
     _client(authority, roster.METRICS)
-    for index, name in enumerate(nodes, 1):
-        hosts = (own.node(index), name)
-        authority.server(f"kubelet-{name}", f"system:node:{name}", hosts, "system:nodes")
+    for name, address in nodes.items():
+        user = f"system:node:{name}"
+        authority.server(f"kubelet-{name}", user, (address, name), "system:nodes")
     kubeconfig.write(directory.kubeconfig, directory.name, own.server_url, authority)
     return authority
 
 
 def make_for_processes(
-    directory: ClusterDir, own: Addresses, nodes: tuple[str, ...], now: float
+    directory: ClusterDir, own: Addresses, nodes: Mapping[str, str], now: float
 ) -> None:
     """Make what is missing for a cluster whose parts have processes of their own."""
     authority = make(directory, own, nodes, now)

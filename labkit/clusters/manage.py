@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.clusters import addresses, backups, engines, image_options, settings
+from labkit.clusters import addresses, backups, engines, image_options, settings, virtual_nodes
 from labkit.clusters.paths import ClusterDir, context_name
 from labkit.errors import ClusterError, UsageError, WaitTimeout
 
@@ -44,6 +44,7 @@ class ClusterInfo:
     parts: str = settings.TOGETHER
     image_mirrors: Sequence[str] = ()
     pre_pull: Sequence[str] = ()
+    virtual_nodes: Sequence[str] = ()
     engine: str = engines.EMBEDDED
 
     @property
@@ -84,6 +85,7 @@ def info(name: str) -> ClusterInfo | None:
         parts=description.get("parts", settings.TOGETHER),
         image_mirrors=tuple(description.get(image_options.MIRRORS, ())),
         pre_pull=tuple(description.get(image_options.PRE_PULL, ())),
+        virtual_nodes=tuple(description.get(virtual_nodes.KEY, ())),
         engine=engines.of(description),
     )
 
@@ -124,6 +126,7 @@ def up(
     image_mirrors: Sequence[str] | None = None,
     pre_pull: Sequence[str] | None = None,
     engine: str | None = None,
+    virtual_node_types: Sequence[str] | None = None,
     restore_backup: bool = False,
 ) -> ClusterInfo:
     """Start the cluster; return when its nodes are Ready and the default ServiceAccount exists.
@@ -131,14 +134,16 @@ def up(
     What is not given is as it was the last time.  A cluster that is up as asked for is left
     alone.  `parts` is `together` (in one process) or `separate` (a process each), `engine` is
     `embedded` or `docker`.
+    `virtual_node_types` are `on-demand` and `spot`; each makes a virtual node.
     `image_mirrors` (`FROM=TO`) say where images are taken from instead, `pre_pull` which images
     every node has when it is up.  With `restore_backup` the last backup first takes the
     place of its objects.  Raises ClusterError where it is up otherwise, or cannot start.
     """
     wanted = _wanted(name, nodes, flags, parts, engine)
     images = image_options.chosen(wanted, image_mirrors, pre_pull)
-    options = (image_options.MIRRORS, image_options.PRE_PULL)
-    wanted = {key: value for key, value in wanted.items() if key not in options} | images
+    virtual = virtual_nodes.chosen(wanted, virtual_node_types)
+    options = (image_options.MIRRORS, image_options.PRE_PULL, virtual_nodes.KEY)
+    wanted = {key: value for key, value in wanted.items() if key not in options} | images | virtual
     directory = ClusterDir.named(name)
     found = info(name)
     if found and found.running:
@@ -197,6 +202,7 @@ def _spoken(found: ClusterInfo) -> str:
     words = [f"{found.nodes} node{'s' if found.nodes > 1 else ''}", f"--parts={found.parts}"]
     words += [f"--{flag}={text}" for flag, text in found.settings.items()]
     words += [f"--image-mirror={text}" for text in found.image_mirrors]
+    words += [f"--virtual-node={text}" for text in found.virtual_nodes]
     return ", ".join(words + [f"--pre-pull={text}" for text in found.pre_pull])
 
 

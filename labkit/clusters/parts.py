@@ -17,8 +17,7 @@ import signal as signals
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from labkit.clusters import control, manage, roster, settings
-from labkit.clusters.addresses import node_name
+from labkit.clusters import control, manage, roster, settings, virtual_nodes
 from labkit.clusters.paths import DEFAULT_NAME, ClusterDir
 from labkit.errors import ClusterError, UsageError
 
@@ -128,8 +127,7 @@ class Parts(Mapping[str, Part]):
                 f"labkit up --name {name} --parts separate",
             )
         self._directory = ClusterDir.named(name)
-        nodes = [node_name(name, index + 1) for index in range(found.nodes)]
-        self._names = roster.parts(nodes)
+        self._names = roster.parts(virtual_nodes.all_nodes(self._directory.read_description()))
 
     @property
     def daemon(self) -> int:

@@ -2,7 +2,7 @@
 
 Source: Kubernetes documentation, the command line tools "kube-apiserver", "kube-controller-manager"
 and "metrics-server", and the kubelet's configuration (whose `nodeLeaseDurationSeconds` has no flag
-upstream).  Durations are Go's: `15s`, `1m30s`, `500ms`.
+upstream).  Those of virtual nodes are the lab's own.  Durations are Go's: `15s`, `1m30s`, `500ms`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from labkit.errors import UsageError
+from labkit.kube import quantity
 
 TOGETHER, SEPARATE = "together", "separate"
 """Whether a cluster's parts share one process, or have one each."""
@@ -26,7 +27,15 @@ DEFAULTS: dict[str, str] = {
     "default-not-ready-toleration-seconds": "300",
     "default-unreachable-toleration-seconds": "300",
     "node-lease-duration-seconds": "40",
+    "node-memory": "",
+    "eviction-hard": "memory.available<100Mi",
+    "eviction-pressure-transition-period": "5m0s",
+    "sync-frequency": "1m0s",
+    "max-container-restart-period": "5m0s",
     "metric-resolution": "15s",
+    "virtual-node-start-delay": "10s",
+    "spot-reclaim-interval": "0",
+    "spot-reclaim-notice": "2m0s",
 }
 """Flag name → default, as text."""
 
@@ -35,7 +44,15 @@ _OWNERS = {
     "default-not-ready-toleration-seconds": "kube-apiserver",
     "default-unreachable-toleration-seconds": "kube-apiserver",
     "node-lease-duration-seconds": "kubelet",
+    "node-memory": "kubelet",
+    "eviction-hard": "kubelet",
+    "eviction-pressure-transition-period": "kubelet",
+    "sync-frequency": "kubelet",
+    "max-container-restart-period": "kubelet",
     "metric-resolution": "metrics-server",
+    "virtual-node-start-delay": "virtual-kubelet",
+    "spot-reclaim-interval": "virtual-kubelet",
+    "spot-reclaim-notice": "virtual-kubelet",
 }
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
@@ -50,8 +67,8 @@ def duration(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
-def number(flag: str, text: str) -> float:
-    """The value of `flag`: seconds, or a plain number.  Raises UsageError."""
+def number(flag: str, text: str) -> float | str:
+    """The value of `flag`: seconds, a plain number, or an amount.  Raises UsageError."""
     if flag not in DEFAULTS:
         raise UsageError(
             f"There is no setting {flag!r}.",
@@ -69,7 +86,32 @@ def number(flag: str, text: str) -> float:
         ) from None
 
 
+def _memory(text: str) -> str:
+    if text:
+        quantity.parse_quantity(text)
+    return text
+
+
+def _threshold(text: str) -> str:
+    signal, _, amount = text.partition("<")
+    if text and signal != "memory.available":
+        raise ValueError(text)
+    if amount.endswith("%"):
+        float(amount[:-1])
+    else:
+        _memory(amount)
+    return text
+
+
+_SPECIAL = {
+    "node-memory": "an amount of memory such as 512Mi, or nothing for the machine's",
+    "eviction-hard": "memory.available<AMOUNT, such as 100Mi or 5%, or nothing for no eviction",
+}
+
+
 def _kind(flag: str) -> str:
+    if flag in _SPECIAL:
+        return _SPECIAL[flag]
     if flag.endswith("tolerance"):
         return "a number such as 0.1"
     if flag.endswith("-seconds"):
@@ -78,19 +120,21 @@ def _kind(flag: str) -> str:
 
 
 _KINDS = {
+    _SPECIAL["node-memory"]: _memory,
+    _SPECIAL["eviction-hard"]: _threshold,
     "a number such as 0.1": float,
     "a whole number of seconds, such as 30": int,
     "a duration such as 15s, 1m30s or 500ms": duration,
 }
 
 
-def of_part(part: str, numbers: Mapping[str, float]) -> dict[str, float]:
+def of_part(part: str, numbers: Mapping[str, float | str]) -> dict[str, float | str]:
     """Of all settings (as `complete` gives them) those that are flags of `part`."""
     names = (flag.replace("-", "_") for flag, owner in _OWNERS.items() if owner == part)
     return {name: numbers[name] for name in names}
 
 
-def complete(given: Mapping[str, str]) -> dict[str, float]:
-    """Every setting as a number under its Python name (dashes become underscores)."""
+def complete(given: Mapping[str, str]) -> dict[str, float | str]:
+    """Every setting under its Python name (dashes become underscores)."""
     merged = {**DEFAULTS, **given}
     return {flag.replace("-", "_"): number(flag, text) for flag, text in merged.items()}

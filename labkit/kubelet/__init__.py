@@ -14,10 +14,26 @@ only, so that a real dockerd does as well as the embedded engine.  Reading order
 - `stats`, `server`: the HTTPS server with logs and metrics.
 - `streaming`: its exec, attach and port-forward.  `commands` is a talk between a client
   (`channels`) and a container (`conversation`); `forwarding` carries TCP connections.
+- `virtual`, `elastic`: what sets a virtual node apart.
 - `settings`, `kubelet`: the whole.
 """
 
-from labkit.kubelet.kubelet import Kubelet
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from labkit.kubelet.settings import KubeletSettings
 
+if TYPE_CHECKING:
+    from labkit.kubelet.kubelet import Kubelet
+
 __all__ = ["Kubelet", "KubeletSettings"]
+
+
+def __getattr__(name: str) -> object:
+    """`Kubelet`, when it is asked for: the rest of the package is wanted without its weight."""
+    if name != "Kubelet":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from labkit.kubelet.kubelet import Kubelet
+
+    return Kubelet

@@ -28,6 +28,8 @@ from labkit.clock import Clock
 from labkit.kube.resources import PODS
 from labkit.kubelet import instances as inst
 from labkit.kubelet.container_config import ClusterDns, NodePlace
+from labkit.kubelet.elastic import Elastic
+from labkit.kubelet.eviction_manager import EvictionManager
 from labkit.kubelet.hooks import Hooks
 from labkit.kubelet.images import Images, field_path
 from labkit.kubelet.instances import EXITED, Instance
@@ -108,8 +110,26 @@ class Kubelet:
         self._tools = self._make_tools(client, service_env, place)
         self._server = KubeletServer(self, self._runtime, clock, serving_ssl)
 
+        self._elastic = self._make_elastic(client)
     def _make_tools(self, client: Client, service_env: bool, place: NodePlace) -> Tools:
         runtime, clock, recorder = self._runtime, self._clock, self._recorder
+        self._eviction = EvictionManager(
+            clock, self.settings, self._node, self._recorder, self._tools.volumes, self._evict
+        )
+
+    def _make_elastic(self, client: Client) -> Elastic | None:
+        contract = self.settings.virtual
+        if contract is None:
+            return None
+        recorder, work = self._recorder, (self._evict, self._spawn)
+        return Elastic(contract, client, self._clock, self.node_name, recorder, *work)
+
+    def _evict(self, uid: str, evicted: Evicted) -> None:
+        """End a Pod that has done nothing to be ended."""
+        state = self._states.get(uid)
+        if state and not state.evicted:
+            state.evicted = evicted
+            self._queue.add(uid)
         sources = Sources(client, clock)
         volumes = VolumeManager(
             self._root_dir,
@@ -135,6 +155,7 @@ class Kubelet:
             place=place,
             address=self._address,
             node_ip=self.node_ip,
+            elastic=self._elastic,
             service_env=service_env,
             wake=self._queue.add,
             background=self._spawn,
@@ -169,6 +190,8 @@ class Kubelet:
         self._spawn(self._follow_engine())
         self._spawn(self._dispatch())
 
+        if self._elastic:
+            await self._elastic.start()
     async def stop(self) -> None:
         """End all tasks and give back all sockets.  Pods run on.  Safe to repeat."""
         await self._pods.stop()
@@ -182,6 +205,8 @@ class Kubelet:
         await self._tools.statuses.stop()
         await self._tools.sources.stop()
         await self._runtime.close()
+        if self._elastic:
+            await self._elastic.stop()
 
     def _spawn(self, work: Coroutine) -> asyncio.Task:
         task = asyncio.create_task(work, name=f"kubelet {self.node_name} {work.__name__}")
@@ -260,6 +285,8 @@ class Kubelet:
         """The address that a Pod's next sandbox is to have; empty where the engine chooses."""
         if not self._shared_network:
             return ""
+        if self._elastic:
+            self._elastic.forget(uid)
         runs = (one for state in self._states.values() for one in state.instances.values())
         used = {one.ip for one in runs if one.is_sandbox}
         return self._addresses.take(uid, self._node.pod_cidr, used)

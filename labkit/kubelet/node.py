@@ -23,6 +23,7 @@ from labkit.kubelet.settings import KubeletSettings
 
 log = logging.getLogger(__name__)
 
+from labkit.kubelet.virtual import TAINT
 _LEASE_NAMESPACE = "kube-node-lease"
 _API_ERRORS = (ApiError, OSError)
 # Seconds between attempts to register the Node, or to get hold of its Lease.
@@ -148,6 +149,9 @@ class NodeAgent:
             await self._register()
             return
         await self._prepare_network(node)
+        if self._settings.virtual:
+            labels |= self._settings.virtual.labels
+            spec["taints"] = [TAINT]
         await self._write(node)
 
     def engine_lost(self, why: str) -> None:

@@ -11,6 +11,7 @@ from labkit.clock import Clock
 from labkit.kubelet import instances as inst
 from labkit.kubelet.backoff import BackOff
 from labkit.kubelet.container_config import NodePlace
+from labkit.kubelet.elastic import Elastic
 from labkit.kubelet.hooks import Hooks
 from labkit.kubelet.images import Images, field_path
 from labkit.kubelet.instances import Instance
@@ -88,6 +89,7 @@ class Tools:
     service_env: bool
     wake: Callable[[str], None]  # have the Pod of this uid synced
     background: Callable[[object], None]  # run a coroutine that the kubelet's stop cancels
+    elastic: Elastic | None  # of a virtual node
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,9 @@ class PodWorker:
         return View(state.pod, tuple(state.instances.values()), facts, tools.clock.now())
 
     def _report(self, view: View, step: Plan) -> None:
+        if self.tools.elastic:
+            runs = any(one.state == RUNNING and not one.is_sandbox for one in view.instances)
+            self.tools.elastic.seen(self.state.pod, runs)
         self._watch_probes(view, step)
         for name, wait in step.waiting.items():
             if wait.reason == decide.CRASH_LOOP:
@@ -132,6 +135,9 @@ class PodWorker:
 
     async def _make_sandbox(self, attempt: int) -> None:
         tools, desk = self.tools, self._desk
+        if tools.elastic and (wait := tools.elastic.wait(self.state.pod)):
+            desk.block(SANDBOX, "", "", wait)
+            return
         if tools.node.network_error:
             message = f"network is not ready: {tools.node.network_error}"
             desk.tell_once(WARNING, "NetworkNotReady", message)

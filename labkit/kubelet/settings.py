@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labkit.kubelet.mirrors import Mirror
+from labkit.kubelet.virtual import VirtualNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class KubeletSettings:
         return self.node_lease_duration_seconds * 0.25
 
     @property
+    # What makes the node a virtual one, if it is.
+    virtual: VirtualNode | None = None
     def first_restart_period(self) -> float:
         """The first wait of a container that exited: 10 s, or the longest wait if that is less."""
         return min(self.back_off_period, self.max_container_restart_period)

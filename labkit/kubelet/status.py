@@ -18,7 +18,6 @@ from labkit.kubelet.instances import CREATED, EXITED, Instance
 from labkit.kubelet.view import View, is_sidecar
 
 PENDING, ACTIVE, SUCCEEDED, FAILED = "Pending", "Running", "Succeeded", "Failed"
-EVICTED = "Evicted"
 
 
 def pod_status(view: View, plan: Plan, node_ip: str) -> dict:
@@ -46,7 +45,8 @@ def pod_status(view: View, plan: Plan, node_ip: str) -> dict:
         status["reason"] = "DeadlineExceeded"
         status["message"] = "Pod was active on the node longer than the specified deadline"
     if view.facts.evicted:
-        status |= {"reason": EVICTED, "message": view.facts.evicted.message}
+        evicted = view.facts.evicted
+        status |= {"reason": evicted.reason, "message": evicted.message}
     if view.sandbox_ready:
         status |= {"podIP": view.pod_ip, "podIPs": [{"ip": view.pod_ip}]}
     if "generation" in view.pod["metadata"]:

@@ -42,7 +42,7 @@ class Probed(NamedTuple):
 
 
 class Evicted(NamedTuple):
-    """That the kubelet itself ends a Pod: the message that says why, and the seconds of grace.
+    """That the kubelet itself ends a Pod, or does not take it: why, and the seconds of grace.
 
     `disrupts` is that the node's need is the cause and not the Pod's own excess.
     """
@@ -50,6 +50,7 @@ class Evicted(NamedTuple):
     message: str
     grace: int
     disrupts: bool
+    reason: str = "Evicted"
 
 
 @dataclass(frozen=True)
