@@ -76,6 +76,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply(200, b"late")
         if self.path == "/hello":
             return self.reply(200, b"hello\n")
+        if self.path == "/who":
+            return self.reply(200, self.client_address[0].encode())
         if self.path == "/header":
             return self.reply(200, self.headers.get("X-Test", "").encode())
         return self.reply(404, b"no")
@@ -169,6 +171,18 @@ def test_a_silent_server_is_given_up(wget: Callable, site: str) -> None:
         1,
         "wget: download timed out\n",
     )
+
+
+def test_it_asks_from_the_containers_own_address(image: Path, site: str) -> None:
+    environ = {"PATH": os.environ["PATH"], "CONTAINER_ROOT": str(image), "HOST": "127.66.6.6"}
+    done = subprocess.run(
+        [image / "bin/wget", "-qO-", f"{site}/who"],
+        env=environ,
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert done.stdout == b"127.66.6.6"
 
 
 def test_no_url_is_a_usage_error(wget: Callable) -> None:
