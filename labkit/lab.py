@@ -204,6 +204,12 @@ class Lab:
             raise
         return True
 
+    def bill(self):
+        """What virtual nodes have cost until now: a DataFrame, one row per node, in dollars."""
+        from labkit.observe.bill import bill
+
+        return bill(self._portal.run(self._client.list(resources.NODES))["items"])
+
     def explain_scheduling(self, pod: str | Mapping):
         """Why a Pod is where it is, or nowhere: every filter and score of every node, with reasons.
 
