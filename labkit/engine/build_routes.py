@@ -119,18 +119,13 @@ def _shown(labels: dict[str, str]) -> str:
 async def build(request: web.Request) -> web.StreamResponse:
     runtime = request.app[RUNTIME]
     _check(request)
-    runtime.images.building += 1
-    try:
-        with contexts.spool(runtime.directory) as upload:
-            async for chunk in request.content.iter_chunked(1 << 18):
-                upload.write(chunk)
-            messages = (await _prepare(request, upload)).run()
-            if flag(request, "q"):
-                messages = _quiet(messages)
-            return await stream_json(request, messages)
-    finally:
-        runtime.images.building -= 1
-        runtime.images.sweep()
+    with runtime.images.adding(), contexts.spool(runtime.directory) as upload:
+        async for chunk in request.content.iter_chunked(1 << 18):
+            upload.write(chunk)
+        messages = (await _prepare(request, upload)).run()
+        if flag(request, "q"):
+            messages = _quiet(messages)
+        return await stream_json(request, messages)
 
 
 def _check(request: web.Request) -> None:

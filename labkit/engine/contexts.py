@@ -105,17 +105,22 @@ def from_directory(directory: Path) -> Context:
 
 def from_tar(upload: IO[bytes]) -> Context:
     """The context that a client sent: a tar, perhaps packed.  Raises EngineError."""
-    try:
-        tar = tarfile.open(fileobj=_unpacked(upload), mode="r:")  # noqa: SIM115 (read later)
-        members = tar.getmembers()
-    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
-        raise EngineError(f"the build context is no tar archive: {error}") from None
-    context = Context()
-    for info in members:
+    tar, context = open_tar(upload), Context()
+    for info in tar.getmembers():
         name = _inside(info.name)
         if name:
             context.add(name, _member(tar, info))
     return context
+
+
+def open_tar(upload: IO[bytes]) -> tarfile.TarFile:
+    """A tar, perhaps packed.  Raises EngineError."""
+    try:
+        tar = tarfile.open(fileobj=_unpacked(upload), mode="r:")  # noqa: SIM115 (read later)
+        tar.getmembers()
+    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
+        raise EngineError(f"this is no tar archive: {error}") from None
+    return tar
 
 
 def _unpacked(upload: IO[bytes]) -> IO[bytes]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from aiohttp import web
 
+from labkit.engine import contexts, image_archive
 from labkit.engine.errors import BadParameter
 from labkit.engine.filters import Filters
 from labkit.engine.image import Image
 from labkit.engine.image_removal import User
+from labkit.engine.images import Images
 from labkit.engine.references import Reference
 from labkit.engine.references import parse as parse_reference
 from labkit.engine.runtime import Runtime
-from labkit.engine.server import RUNTIME, Route, answer, flag, stream_json
+from labkit.engine.server import RUNTIME, Route, answer, flag, stream, stream_json
 from labkit.engine.timestamps import parse as parse_time
 
 LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
@@ -137,12 +140,60 @@ def _tell_of(runtime: Runtime, removed: list[dict[str, str]], image: Image) -> N
             tell(runtime, "delete", image)
 
 
+async def image_save(request: web.Request) -> web.StreamResponse:
+    """`docker save`: of one image, or of several `names`."""
+    images = request.app[RUNTIME].images
+    names = request.query.getall("names", ()) or [request.match_info["name"]]
+    with contexts.spool(request.app[RUNTIME].directory) as file:
+        chosen = _by_image([(images.find(name), name) for name in names], images)
+        await asyncio.to_thread(image_archive.save, chosen, images.blobs, file)
+
+        async def parts() -> AsyncIterator[bytes]:
+            for chunk in image_archive.chunks(file):
+                yield chunk
+
+        return await stream(request, parts(), "application/x-tar")
+
+
+def _by_image(found: list[tuple[Image, str]], images: Images) -> list[tuple[Image, list[str]]]:
+    """Each image once, with the names that it was asked for by; an id brings no name."""
+    chosen: dict[str, tuple[Image, list[str]]] = {}
+    for image, name in found:
+        names = chosen.setdefault(image.id, (image, []))[1]
+        if images.by_id(name) is not image:
+            names.append(parse_reference(name).familiar)
+    return list(chosen.values())
+
+
+async def image_load(request: web.Request) -> web.StreamResponse:
+    """`docker load`."""
+    runtime = request.app[RUNTIME]
+    with runtime.images.adding(), contexts.spool(runtime.directory) as upload:
+        async for chunk in request.content.iter_chunked(1 << 18):
+            upload.write(chunk)
+        found = await asyncio.to_thread(list, image_archive.load(upload, runtime.images.blobs))
+        lines = [line for loaded in found for line in _keep(runtime, loaded)]
+    return await stream_json(request, each({"stream": f"{line}\n"} for line in lines))
+
+
+def _keep(runtime: Runtime, loaded: image_archive.Loaded) -> list[str]:
+    runtime.images.add(loaded.image)
+    tell(runtime, "load", loaded.image)
+    for reference in loaded.names:
+        tag(runtime, loaded.image, reference)
+    names = [f"Loaded image: {reference.familiar}" for reference in loaded.names]
+    return names or [f"Loaded image ID: {loaded.image.id}"]
+
+
 ROUTES: list[Route] = [
     ("GET", "/images/json", image_list),
     ("POST", "/images/create", image_pull),
+    ("GET", "/images/get", image_save),
+    ("POST", "/images/load", image_load),
     ("POST", "/images/prune", image_prune),
     ("GET", "/images/{name:.+}/json", image_inspect),
     ("GET", "/images/{name:.+}/history", image_history),
+    ("GET", "/images/{name:.+}/get", image_save),
     ("POST", "/images/{name:.+}/tag", image_tag),
     ("POST", "/images/{name:.+}/push", image_push),
     ("DELETE", "/images/{name:.+}", image_remove),

@@ -6,12 +6,13 @@ name mean what the registry has under it, whatever was built under that name her
 
 Names by tag and by digest are kept as dockerd keeps them.
 
-Left out compared with dockerd: layers (an image is one), save, load, import, commit.
+Left out compared with dockerd: layers (an image is one), import, commit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Images:
     def __init__(self, directory: Path, registry: Path) -> None:
         self._store = ImageStore(directory)
         self.blobs = self._store.blobs
-        self.building = 0  # while builds run, contents that nobody refers to yet must stay
+        self._adding = 0  # while that is done, contents that nobody refers to yet must stay
         self._registry = Registry(registry, self.blobs)
         self._images: dict[str, Image] = {}
         self._names: dict[Reference, str] = {}  # to the id of an image that is present
@@ -51,7 +52,7 @@ class Images:
         for reference, image in catalogue.present():
             self._names.setdefault(reference, image.id)
             self._images.setdefault(image.id, image)
-        self.sweep()
+        self._sweep()
 
     # What is present
 
@@ -96,9 +97,19 @@ class Images:
         self._names[reference] = image.id
         self._save()
 
-    def sweep(self) -> None:
-        """Remove contents that no image has, unless a build is just making one."""
-        if not self.building:
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """While an image is made of contents that `blobs` is given one by one."""
+        self._adding += 1
+        try:
+            yield
+        finally:
+            self._adding -= 1
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove contents that no image has."""
+        if not self._adding:
             self._store.sweep(self._images.values())
 
     def _save(self) -> None:
@@ -154,7 +165,7 @@ class Images:
     def _delete(self, image: Image) -> None:
         del self._images[image.id]
         self._store.delete(image.id)
-        self.sweep()
+        self._sweep()
 
     def prune(self, filters: Filters, users: Users, until: float) -> dict[str, Any]:
         """The answer of `POST /images/prune`: what no name, or no container, refers to."""

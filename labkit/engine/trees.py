@@ -81,9 +81,15 @@ class Tree:
         if place in ("/", *FIXED):
             raise TreeError(f"cannot overwrite directory {place} with non-directory")
         if self.is_directory(place):
-            for below in [one for one in self.entries if one.startswith(place + "/")]:
-                del self.entries[below]
+            self.remove(place)
         self.entries[place] = entry
+
+    def remove(self, path: str, *, itself: bool = True) -> None:
+        """Take away what is at a resolved path, with what is below it, or only that."""
+        for below in [one for one in self.entries if one.startswith(path + "/")]:
+            del self.entries[below]
+        if itself:
+            self.entries.pop(path, None)
 
 
 def follow(path: str, target_of: Callable[[str], str]) -> str:

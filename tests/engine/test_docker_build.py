@@ -87,3 +87,12 @@ def test_a_dockerfile_may_come_from_standard_input(docker) -> None:
     assert listed.stdout == "x\n"
     assert docker("build", "-q", "-", input="FROM busybox\nENV A=1\n").returncode == 0
     assert "Total" in docker("builder", "prune", "--force").stdout
+
+
+def test_save_and_load_carry_an_image_over(docker) -> None:
+    docker("build", "-t", "mine:1", ".")
+    assert docker("save", "-o", "mine.tar", "mine:1").returncode == 0
+    docker("rmi", "mine:1")
+    assert docker("load", "-i", "mine.tar").stdout == "Loaded image: mine:1\n"
+    assert "todolist.py" in docker("run", "--rm", "mine:1", "ls").stdout
+    docker("rmi", "mine:1")

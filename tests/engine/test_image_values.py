@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from labkit.engine import contexts, dockerfile, image_removal, references, trees, words
+from labkit.engine import (
+    contexts,
+    dockerfile,
+    image_archive,
+    image_removal,
+    references,
+    trees,
+    words,
+)
 from labkit.engine.blobs import Blobs
 from labkit.engine.builder import Builder, BuildError
 from labkit.engine.catalogue import APPS, CATALOGUE
@@ -372,6 +380,40 @@ def test_a_link_that_leaves_the_context_leads_to_nothing() -> None:
         context.select("passwd")
     with pytest.raises(contexts.CopyError, match="forbidden path outside the build context"):
         context.select("../a")
+
+
+def layered(*layers: bytes, **described: object) -> io.BytesIO:
+    """An archive as `docker save` writes it, of an image with these layers."""
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    manifest = [{"Config": "c.json", "RepoTags": ["app:1"], "Layers": names} | described]
+    files = dict(zip(names, layers, strict=True))
+    files |= {"c.json": b'{"config": {"Cmd": ["x"], "Env": null}, "created": ""}'}
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, data in (files | {"manifest.json": json.dumps(manifest).encode()}).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return archive
+
+
+def test_layers_are_laid_over_each_other(tmp_path: Path) -> None:
+    below = archive("a", "b", "d/x", "d/y", "../out")
+    above = archive(".wh.a", "d/.wh..wh..opq", "d/z", "b", link="b")
+    file = layered(below.getvalue(), above.getvalue())
+    (loaded,) = image_archive.load(file, Blobs(tmp_path))
+    assert sorted(loaded.image.files.entries) == ["/b", "/d", "/d/z", "/link", "/out"]
+    assert loaded.image.config == {**EMPTY_CONFIG, "Cmd": ["x"]}
+    assert [str(name) for name in loaded.names] == ["docker.io/library/app:1"]
+
+
+@pytest.mark.parametrize(
+    "described",
+    [{"Config": "nosuch"}, {"Layers": ["nosuch"]}, {"Layers": 1}, {"RepoTags": ["A b"]}],
+)
+def test_an_archive_that_contradicts_itself_is_refused(described: dict, tmp_path: Path) -> None:
+    with pytest.raises(BadParameter):
+        list(image_archive.load(layered(archive("a").getvalue(), **described), Blobs(tmp_path)))
 
 
 def test_a_tree_is_the_same_after_a_visit_to_the_disk() -> None:

@@ -331,6 +331,44 @@ def test_events_tell_of_tags_and_removals(lab: Lab, build: Build) -> None:
     assert actions == ["tag", "untag", "delete"]
 
 
+# Archives
+
+
+def test_a_saved_image_is_loaded_with_its_name_files_and_configuration(lab: Lab, build: Build):
+    name = f"{lab.prefix}:1"
+    image = build('FROM BASE\nCOPY run.sh d /app/\nCMD ["sh", "/app/run.sh"]\nENV WHO=it', tag=name)
+    archive = b"".join(lab.client.images.get(name).save(named=True))
+    lab.client.images.remove(name)
+    with pytest.raises(ImageNotFound):
+        lab.client.images.get(image.id)
+    (loaded,) = lab.client.images.load(archive)
+    assert (loaded.id, loaded.tags) == (image.id, [name])
+    assert output(lab, loaded) == "run it\n"
+
+
+def test_an_archive_of_the_lab_is_loaded_by_any_docker(lab: Lab, build: Build, embedded: Lab):
+    files = {
+        "Dockerfile": f"FROM scratch\nLABEL {LABEL}={lab.prefix}\nCOPY d /d/\nENV A=1",
+        **FILES,
+    }
+    made, _ = embedded.client.images.build(
+        fileobj=packed(files, {"d/l": "x.txt"}), custom_context=True
+    )
+    archive = b"".join(made.save())
+    (loaded,) = lab.client.images.load(archive)
+    assert loaded.attrs["Config"]["Env"][-1] == "A=1"
+    assert loaded.tags == []
+    ours = embedded.client.images.load(b"".join(loaded.save()))[0]
+    assert ours.id == made.id, "there and back it is the same"
+    embedded.client.images.remove(made.id)
+
+
+def test_what_is_no_archive_is_refused(embedded: Lab) -> None:
+    for data, words in ((b"x" * 600, "no tar archive"), (packed({}).read(), "no manifest.json")):
+        with pytest.raises(APIError, match=words):
+            embedded.client.images.load(data)
+
+
 def test_a_context_that_leaves_its_directory_writes_nothing(embedded: Lab) -> None:
     files = {"Dockerfile": "FROM scratch\nCOPY . /", "../../evil": "x"}
     with pytest.raises(APIError, match="has a name that leaves it"):
