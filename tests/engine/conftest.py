@@ -29,13 +29,13 @@ from tests.conftest import DOCKER_SOCKET, missing
 
 LABEL = "labkit-test"
 REAL_IMAGE = f"labkit-test/busybox-{os.getpid()}"  # others may test here at the same time
-DOCKERFILE = b"""FROM scratch
+DOCKERFILE = f"""FROM scratch
 COPY busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
 ENV PATH=/bin
-LABEL labkit-test=image
+LABEL labkit-test=image run={os.getpid()}
 CMD ["sh"]
-"""
+""".encode()
 numbers = itertools.count()
 
 

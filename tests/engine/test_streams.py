@@ -162,17 +162,16 @@ def test_a_client_that_leaves_ends_the_input_of_its_exec(embedded: Lab) -> None:
 
 
 def test_two_clients_attached_see_the_same(lab: Lab) -> None:
-    container = lab.create("read line; echo heard $line", stdin_open=True)
+    container = lab.create("echo ready; read line; echo heard $line", stdin_open=True)
     container.start()
     seen: list[bytes] = []
-    reader = threading.Thread(
-        target=lambda: seen.append(b"".join(container.attach(stream=True, logs=True)))
-    )
+    reader = threading.Thread(target=lambda: seen.extend(container.attach(stream=True, logs=True)))
     reader.start()
+    until(lambda: b"".join(seen) == b"ready\n", "the first one listens")
     talker = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
     getattr(talker, "_sock", talker).sendall(b"you\n")
     reader.join(20)
-    assert seen == [b"heard you\n"]
+    assert b"".join(seen) == b"ready\nheard you\n"
     talker.close()
 
 

@@ -290,8 +290,8 @@ async def lab(request: pytest.FixtureRequest, client: Client, clock: SteppedCloc
     if request.param == "embedded":
         lab = await EmbeddedLab.start(client, clock, tmp_path)
     else:
-        # A random subnet, for others may use the daemon too.
-        cidr = f"172.29.{random.randrange(256)}.0/24"
+        # A random subnet, for others may use the daemon too, outside of what it assigns by itself.
+        cidr = f"10.{random.randrange(220, 240)}.{random.randrange(256)}.0/24"
         lab = Lab(client, clock, request.getfixturevalue("dockerd"), tmp_path, cidr)
     yield lab
     await lab.clean()
