@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+from itertools import chain
 from pathlib import Path
 
-from benchmarks import api, cluster
+from benchmarks import api, cluster, scheduling
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     for what, figure in api.measure(path):
         print(f"{what:<40} {figure}", flush=True)
     if path is None:
-        for what, figure in cluster.measure():
+        for what, figure in chain(cluster.measure(), scheduling.measure()):
             print(f"{what:<40} {figure}", flush=True)
 
 

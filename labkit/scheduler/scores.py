@@ -35,14 +35,13 @@ _SMALL_IMAGE, _LARGE_IMAGE = 23 * _MEGABYTE, 1000 * _MEGABYTE
 def least_allocated(pod: PodView, node: NodeInfo) -> int:
     """The mean share of CPU and memory that would be left, in percent."""
     cpu, memory = node.capacity
-    shares = []
-    for capacity, used in (
-        (cpu, node.nonzero_cpu + pod.nonzero[0]),
-        (memory, node.nonzero_memory + pod.nonzero[1]),
-    ):
-        if capacity:
-            shares.append((capacity - used) * BEST // capacity if used <= capacity else 0)
-    return sum(shares) // len(shares) if shares else 0
+    of_cpu = _left(node.nonzero_cpu + pod.nonzero[0], cpu)
+    of_memory = _left(node.nonzero_memory + pod.nonzero[1], memory)
+    return (of_cpu + of_memory) // 2 if cpu and memory else of_cpu + of_memory
+
+
+def _left(used: int, capacity: int) -> int:
+    return (capacity - used) * BEST // capacity if used < capacity else 0
 
 
 def balanced_allocation(pod: PodView, node: NodeInfo) -> int:

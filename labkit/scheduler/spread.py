@@ -130,28 +130,32 @@ class Matcher:
     def __init__(self, spread: Spread, namespace: str) -> None:
         self._selectors = [each.selector for each in spread.constraints]
         self._namespace = namespace
-        self._known: dict[LabelSet, tuple[bool, ...]] = {}
+        # For each group of Pods alike the constraints that select it.
+        self._known: dict[tuple[str, LabelSet], tuple[int, ...]] = {}
 
     def count(self, node: NodeInfo) -> tuple[int, ...]:
         """The matching Pods on the node, for each constraint."""
-        total = [0] * len(self._selectors)
-        for (namespace, label_set), count in node.groups.items() if total else ():
-            if namespace != self._namespace:
-                continue
-            for index, matches in enumerate(self._matches(label_set)):
-                if matches:
-                    total[index] += count
+        if not self._selectors:
+            return ()
+        total, known = [0] * len(self._selectors), self._known
+        for group, count in node.groups.items():
+            found = known.get(group)
+            if found is None:
+                found = known[group] = self._selecting(*group)
+            for index in found:
+                total[index] += count
         return tuple(total)
 
-    def _matches(self, label_set: LabelSet) -> tuple[bool, ...]:
-        if label_set not in self._known:
-            labels = dict(label_set)
-            self._known[label_set] = tuple(
-                # A selector without requirements counts nobody, as upstream.
-                bool(selector) and selectors.matches(selector, labels)
-                for selector in self._selectors
-            )
-        return self._known[label_set]
+    def _selecting(self, namespace: str, label_set: LabelSet) -> tuple[int, ...]:
+        if namespace != self._namespace:
+            return ()
+        labels = dict(label_set)
+        return tuple(
+            index
+            for index, selector in enumerate(self._selectors)
+            # A selector without requirements counts nobody, as upstream.
+            if selector and selectors.matches(selector, labels)
+        )
 
 
 class Domains:
