@@ -61,7 +61,7 @@ class Binder:
         self._outbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(_PENDING)
         self._senders: list[asyncio.Task] = []
         self._waits: set[asyncio.Task] = set()  # for volumes
-        self._storage_change = asyncio.Event()
+        self._change = asyncio.Event()
         # Pods whose victims are being told, and whether somebody wanted to try them meanwhile.
         self._preempting: dict[str, bool] = {}
 
@@ -130,20 +130,22 @@ class Binder:
 
     # Volumes.
 
-    def storage_changed(self) -> None:
-        """Look again at the claims that are waited for."""
-        self._storage_change.set()
+    def look_again(self) -> None:
+        """A claim or a volume has changed, or a Pod has gone: maybe one that is waited for."""
+        self._change.set()
 
     async def _bind_with_volumes(
         self, pod: Mapping, seen: PodView, node: str, volumes: Mapping[str, str], bind: Callable
     ) -> None:
         try:
             async with asyncio.timeout(_BIND_TIMEOUT):
-                for claim, volume in volumes.items():
-                    await self._bind_claim(seen.namespace, claim, volume, node)
-                while not self._all_bound(seen, volumes, node):
-                    self._storage_change.clear()
-                    await self._storage_change.wait()
+                told = {
+                    claim: await self._bind_claim(seen.namespace, claim, volume, node)
+                    for claim, volume in volumes.items()
+                }
+                while not self._all_bound(seen, told, node):
+                    self._change.clear()
+                    await self._change.wait()
         except (VolumesNotBound, ApiError, OSError, TimeoutError) as error:
             why = "context deadline exceeded" if isinstance(error, TimeoutError) else error
             words = f'running PreBind plugin "VolumeBinding": binding volumes: {why}'
@@ -154,11 +156,12 @@ class Binder:
             for volume in volumes.values():
                 self.taken.pop(volume, None)
 
-    async def _bind_claim(self, namespace: str, claim: str, volume: str, node: str) -> None:
+    async def _bind_claim(self, namespace: str, claim: str, volume: str, node: str) -> int:
+        """Begin to bind one claim; the revision of the claim with its node, 0 with a volume."""
         if not volume:
             patch = {"metadata": {"annotations": {SELECTED_NODE: node}}}
-            await self.client.patch(PERSISTENT_VOLUME_CLAIMS, claim, patch, namespace)
-            return
+            told = await self.client.patch(PERSISTENT_VOLUME_CLAIMS, claim, patch, namespace)
+            return int(told["metadata"]["resourceVersion"])
         reference = objects.object_reference(self._claims.store[f"{namespace}/{claim}"])
         reference.pop("resourceVersion", None)
         patch = {
@@ -166,22 +169,30 @@ class Binder:
             "spec": {"claimRef": reference},
         }
         await self.client.patch(PERSISTENT_VOLUMES, volume, patch)
+        return 0
 
-    def _all_bound(self, seen: PodView, volumes: Mapping[str, str], node: str) -> bool:
+    def _all_bound(self, seen: PodView, told: Mapping[str, int], node: str) -> bool:
+        """Whether all claims are bound.  Raises VolumesNotBound where one never will be."""
         if seen.key not in self._pods.store:
             raise VolumesNotBound("pod does not exist any more")
-        for claim, volume in volumes.items():
+        bound = True
+        for claim, revision in told.items():
             current = self._claims.store.get(f"{seen.namespace}/{claim}")
             if current is None:
                 raise VolumesNotBound(f'persistentvolumeclaim "{claim}" not found')
-            if is_bound(current):
-                continue
-            if not volume and selected_node(current) not in ("", node):
+            news = int(current["metadata"]["resourceVersion"]) >= revision
+            if news and revision and selected_node(current) != node:
+                # The provisioner takes the node back when it cannot make the volume there.
                 raise VolumesNotBound(f'provisioning failed for PVC "{claim}"')
-            return False
-        return True
+            bound = bound and is_bound(current)
+        return bound
 
     # Refusals.
+
+    def skip(self, pod: Mapping) -> None:
+        """Say that a Pod that is being deleted gets no node any more."""
+        message = f"skip schedule deleting pod: {objects.key(pod)}"
+        self.events.event(pod, WARNING, "FailedScheduling", message)
 
     async def refuse(self, pod: Mapping, message: str, nominated: str) -> None:
         """Say that no node can take the Pod, and where it is expected once others have left."""

@@ -117,7 +117,7 @@ class Scheduler:
             self.queue.move(hints.NAMESPACE_CHANGED)
 
     def _storage_changed(self, old: Mapping | None, new: Mapping | None) -> None:
-        self.binder.storage_changed()
+        self.binder.look_again()
         if new is not None:
             self.queue.move(hints.STORAGE_CHANGED)
 
@@ -126,6 +126,7 @@ class Scheduler:
         key = objects.key(new or old)
         if new is None or pods.node_name(new) or pods.is_terminal(new):
             self.queue.remove(key)
+            self.binder.look_again()
             self._forget_nomination(new or old)
         elif self._is_ours(new):
             if old is None or _nominated(old) != _nominated(new):
@@ -167,7 +168,10 @@ class Scheduler:
 
     async def _decide(self, key: str) -> None:
         pod = self._pods.store.get(key)
-        if pod is None or pods.node_name(pod) or objects.is_deleting(pod):
+        if pod is None or pods.node_name(pod):
+            return
+        if objects.is_deleting(pod):
+            self.binder.skip(pod)
             return
         seen = view(pod)
         if self.cache.is_assumed(seen.uid):

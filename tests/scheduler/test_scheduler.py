@@ -13,6 +13,7 @@ from labkit.kube.resources import (
     STORAGE_CLASSES,
 )
 from labkit.scheduler import Scheduler
+from labkit.scheduler.volumes import SELECTED_NODE
 
 
 @pytest.fixture
@@ -238,8 +239,11 @@ async def test_a_gated_pod_is_scheduled_once_its_gates_are_gone(world, scheduler
     assert set(await bound(world, 2)) == {"free", "gated"}
 
 
-async def test_a_claim_gets_the_node_of_its_first_pod_and_the_pod_waits_for_it(world, scheduler):
-    await world.node("n1")
+DATA = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+
+
+async def claim_that_waits(world):
+    """A claim of a class that waits for the first Pod."""
     kind = {
         "metadata": {"name": "late"}, "provisioner": "p",
         "volumeBindingMode": "WaitForFirstConsumer",
@@ -253,18 +257,40 @@ async def test_a_claim_gets_the_node_of_its_first_pod_and_the_pod_waits_for_it(w
         },
     }  # fmt: skip
     await world.client.create(PERSISTENT_VOLUME_CLAIMS, claim)
-    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
-    await world.pod("one", volumes=[volume])
 
-    async def selected():
-        found = await world.find(PERSISTENT_VOLUME_CLAIMS, "data")
-        annotations = found["metadata"].get("annotations") or {}
-        return annotations.get("volume.kubernetes.io/selected-node")
 
-    assert await world.until(selected) == "n1"
+async def selected(world):
+    """The node that the claim's volume is to be made for."""
+    found = await world.find(PERSISTENT_VOLUME_CLAIMS, "data")
+    return (found["metadata"].get("annotations") or {}).get(SELECTED_NODE)
+
+
+async def test_a_claim_gets_the_node_of_its_first_pod_and_the_pod_waits_for_it(world, scheduler):
+    await world.node("n1")
+    await claim_that_waits(world)
+    await world.pod("one", volumes=[DATA])
+    assert await world.until(lambda: selected(world)) == "n1"
     await world.settled()
     assert await bound(world, 0)
     completed = {"pv.kubernetes.io/bind-completed": "yes"}
     patch = {"metadata": {"annotations": completed}, "spec": {"volumeName": "made"}}
     await world.client.patch(PERSISTENT_VOLUME_CLAIMS, "data", patch, "default")
     assert await bound(world, 1) == {"one": "n1"}
+
+
+async def test_a_pod_is_tried_again_where_its_volume_could_not_be_made(world, scheduler):
+    await claim_that_waits(world)
+    await world.node("n1")
+    await world.pod("one", volumes=[DATA])
+    assert await world.until(lambda: selected(world)) == "n1"
+    await world.node("n2")
+    await world.client.patch(NODES, "n1", {"spec": {"unschedulable": True}})
+    back = {"metadata": {"annotations": {SELECTED_NODE: None}}}
+    await world.client.patch(PERSISTENT_VOLUME_CLAIMS, "data", back, "default")
+
+    async def elsewhere():
+        return await selected(world) == "n2"
+
+    await world.until(elsewhere)
+    words = 'running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC '
+    assert ("FailedScheduling", f'{words}"data"') in await world.reasons("one")
