@@ -38,6 +38,8 @@ class KubeletSettings:
 
     # Where images are taken from instead (upstream: a file of the container runtime).
     image_mirrors: tuple[Mirror, ...] = ()
+    # What makes the node a virtual one, if it is.
+    virtual: VirtualNode | None = None
 
     @property
     def node_lease_renew_interval(self) -> float:
@@ -45,8 +47,6 @@ class KubeletSettings:
         return self.node_lease_duration_seconds * 0.25
 
     @property
-    # What makes the node a virtual one, if it is.
-    virtual: VirtualNode | None = None
     def first_restart_period(self) -> float:
         """The first wait of a container that exited: 10 s, or the longest wait if that is less."""
         return min(self.back_off_period, self.max_container_restart_period)
