@@ -77,9 +77,16 @@ def _is_node(name: str) -> bool:
 
 def strays(processes: Iterable[psutil.Process], home: Path) -> list[str]:
     """Processes and sockets that a cluster which is down has left behind."""
-    found = [f"left behind: {each}" for each in processes if each.is_running()]
+    found = [f"left behind: {each}" for each in processes if _lives(each)]
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("CONTAINER_ROOT", "").startswith(str(home)):
                 found.append(f"left behind: {process}")
     return found + [f"left behind: {path}" for path in home.rglob("*.sock")]
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A zombie holds nothing; who should bury it is not ours."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
