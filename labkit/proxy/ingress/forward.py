@@ -175,7 +175,7 @@ class Forward:
                 return _page(504, pages.no_answer(location))
             except aiohttp.ClientError:
                 _unless_begun(request)
-                if not repeatable:
+                if not repeatable or request.transport is None:  # or nobody waits any more
                     break
         return _page(502, pages.no_answer(location))
 
