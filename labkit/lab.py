@@ -49,7 +49,8 @@ class Lab:
 
     `name`, `nodes` and `virtual_nodes` are those of `labkit up`.  Settings are flags with
     underscores (`horizontal_pod_autoscaler_sync_period="2s"`); a cluster that is up with other
-    settings is restarted with them, which takes a second and keeps its objects.
+    settings is restarted with them, which takes a second and keeps its objects.  `parts` says
+    whether the parts of the cluster share one process ("together") or have one each ("separate").
     """
 
     def __init__(
@@ -58,12 +59,13 @@ class Lab:
         name: str = paths.DEFAULT_NAME,
         nodes: int | None = None,
         virtual_nodes: Sequence[str] = (),
+        parts: str | None = None,
         **settings: str,
     ) -> None:
         self._portal = Portal()
         self._owned: tuple[str, ...] = ()
         flags = {key.replace("_", "-"): text for key, text in settings.items()}
-        self.cluster = _ensure(name, nodes, virtual_nodes, flags)
+        self.cluster = _ensure(name, nodes, virtual_nodes, parts, flags)
         os.environ.update(self.cluster.environment())
         self._client = Client(kubeconfig.transport(self.cluster.kubeconfig))
         # A notebook makes a Lab each time its first cell runs; the one before gives back its own.
@@ -98,6 +100,16 @@ class Lab:
         import docker
 
         return docker.DockerClient(base_url=self.cluster.docker_host)
+
+    @property
+    def parts(self):
+        """The parts of a cluster of separate parts, to stop and start: see `clusters.parts`.
+
+        Raises ClusterError where all of them share one process.
+        """
+        from labkit.clusters.parts import Parts
+
+        return Parts(self.cluster.name)
 
     # -- doing things -------------------------------------------------------------------------
 
@@ -307,7 +319,11 @@ class Lab:
 
 
 def _ensure(
-    name: str, nodes: int | None, virtual_nodes: Sequence[str], flags: Mapping[str, str]
+    name: str,
+    nodes: int | None,
+    virtual_nodes: Sequence[str],
+    parts: str | None,
+    flags: Mapping[str, str],
 ) -> manage.ClusterInfo:
     """The cluster, up, with at least these settings; says what was done."""
     begun, found = time.monotonic(), manage.info(name)
@@ -315,16 +331,17 @@ def _ensure(
     wanted_nodes = nodes or (found.nodes if found else manage.DEFAULT_NODES)
     types = tuple(sorted({*virtual_nodes, *(found.virtual_nodes if found else ())}))
     before = found is not None and found.running
-    if before and (found.nodes, found.virtual_nodes, found.settings) != (
+    if before and (found.nodes, found.virtual_nodes, found.settings, found.parts) != (
         wanted_nodes,
         types,
         merged,
+        parts or found.parts,
     ):
         manage.down(name)
         verb = "was restarted with other settings, its objects kept"
     else:
         verb = "was up already" if before else "is up"
-    cluster = manage.up(name, wanted_nodes, merged, virtual_node_types=types)
+    cluster = manage.up(name, wanted_nodes, merged, parts=parts, virtual_node_types=types)
     after = "" if verb == "was up already" else f" after {time.monotonic() - begun:.1f} s"
     print(f"The cluster {name} {verb}{after}.")
     return cluster

@@ -52,6 +52,9 @@ _KEEPALIVE = 90.0  # seconds that an idle connection stays open, as upstream
 _WATCH_TIMEOUT = (1800, 3600)  # seconds; random between, so that watches do not all end at once
 _SHUTDOWN = 1.0  # seconds that running requests have left when the server stops
 
+# How the names of the cluster's own parts begin.
+_PARTS = ("system:node:", "system:kube-", "system:serviceaccount:kube-system:")
+
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _VERBS_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -134,14 +137,19 @@ class HTTPServer:
         await self._connects.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.last_request = self.clock.monotonic()
         id = self._audit.new_id(request.headers.get("Audit-Id", ""))
         trail = Trail(id, request.method, request.path_qs, self.clock.now())
         answers.AUDIT_ID.set(id)
         try:
             return await self._respond(request, trail)
         finally:
+            self._note(trail)
             self._audit.add(trail)
+
+    def _note(self, trail: Trail) -> None:
+        """Note that somebody asks: the cluster's own parts are nobody, for they never rest."""
+        if trail.sender is None or not trail.sender.name.startswith(_PARTS):
+            self.last_request = self.clock.monotonic()
 
     async def _respond(self, request: web.BaseRequest, trail: Trail) -> web.StreamResponse:
         try:
@@ -213,6 +221,7 @@ class HTTPServer:
         trail.path, trail.params, trail.address = path, params, peer.address
         trail.user_agent = request.headers.get("User-Agent", "")
         trail.sender = self._gate.sender(request, peer.user)
+        self._note(trail)
         trail.user = self._gate.user(request, trail.sender)
         trail.decision = self._gate.decide(trail.user, request.method, path, params)
         return trail.user
@@ -236,17 +245,13 @@ class HTTPServer:
                 await streams.send(request, response, watch.events, encode, self._outbox)
             finally:
                 await watch.events.aclose()
-                self.last_request = self.clock.monotonic()
         return response
 
     async def _connect(
         self, request: web.BaseRequest, wanted: connect.Connect | connect.Proxy
     ) -> web.StreamResponse:
         with self._connections.streaming(request):
-            try:
-                return await self._connects.answer(request, wanted)
-            finally:
-                self.last_request = self.clock.monotonic()
+            return await self._connects.answer(request, wanted)
 
 
 async def _body(request: web.BaseRequest, method: str) -> bodies.Body:
