@@ -36,7 +36,7 @@ class EventRecorder:
         self._queue: asyncio.Queue[dict] = asyncio.Queue(_QUEUE)
         self._known: dict[tuple, tuple[float, dict]] = {}
         self._task: asyncio.Task | None = None
-        self._serial = 0
+        self._serial = self._dropped = 0
 
     def event(self, obj: Mapping, kind: str, reason: str, message: str, field: str = "") -> None:
         """Record that something happened to `obj`.
@@ -50,8 +50,11 @@ class EventRecorder:
         draft = {"involvedObject": reference, "type": kind, "reason": reason, "message": message}
         try:
             self._queue.put_nowait(draft)
+            self._dropped = 0
         except asyncio.QueueFull:
-            log.warning("event dropped reason=%s object=%s", reason, reference["name"])
+            self._dropped += 1
+            if self._dropped == 1:  # the first of many
+                log.warning("events dropped from reason=%s object=%s", reason, reference["name"])
         if self._task is None:
             self._task = asyncio.create_task(self._send_all(), name="event recorder")
 
