@@ -27,7 +27,7 @@ DEFAULTS: dict[str, str] = {
     "default-not-ready-toleration-seconds": "300",
     "default-unreachable-toleration-seconds": "300",
     "node-lease-duration-seconds": "40",
-    "node-memory": "",
+    "node-memory": "100%",
     "eviction-hard": "memory.available<100Mi",
     "eviction-pressure-transition-period": "5m0s",
     "sync-frequency": "1m0s",
@@ -87,24 +87,24 @@ def number(flag: str, text: str) -> float | str:
 
 
 def _memory(text: str) -> str:
-    if text:
+    if text.endswith("%"):
+        float(text[:-1])
+    else:
         quantity.parse_quantity(text)
     return text
 
 
 def _threshold(text: str) -> str:
     signal, _, amount = text.partition("<")
+    if text:
+        _memory(amount)
     if text and signal != "memory.available":
         raise ValueError(text)
-    if amount.endswith("%"):
-        float(amount[:-1])
-    else:
-        _memory(amount)
     return text
 
 
 _SPECIAL = {
-    "node-memory": "an amount of memory such as 512Mi, or nothing for the machine's",
+    "node-memory": "an amount of memory such as 512Mi, or a part of the machine's such as 25%",
     "eviction-hard": "memory.available<AMOUNT, such as 100Mi or 5%, or nothing for no eviction",
 }
 

@@ -112,8 +112,7 @@ def _is_over(view: View, container: Mapping) -> bool:
 
 def _terminate(view: View, late: bool) -> Plan:
     running = [one for one in view.instances if one.state == RUNNING]
-    evicted = view.facts.evicted
-    grace = grace_period(view.pod)
+    grace, evicted = grace_period(view.pod), view.facts.evicted
     if evicted:
         grace = min(grace, evicted.grace) if view.deleting else evicted.grace
     victims = [one for one in running if not one.is_sandbox] or running

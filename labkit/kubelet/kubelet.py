@@ -9,8 +9,8 @@ an event was lost.
 Invariants: at most one sync per Pod at a time; a container's exit, once seen, is never unseen; the
 end of the kubelet ends no container, and a new kubelet finds them again by their labels.
 
-Left out compared with the real one: static Pods, admission by resources, image and container
-garbage collection beyond the last dead instance, device and topology managers.
+Left out compared with the real one: static Pods, image and container garbage collection beyond the
+last dead instance, device and topology managers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from pathlib import Path
 from labkit.client import Client, EventRecorder, Informer, WorkQueue
 from labkit.client.events import WARNING
 from labkit.clock import Clock
+from labkit.kube import pods
 from labkit.kube.resources import PODS
+from labkit.kubelet import admission
 from labkit.kubelet import instances as inst
 from labkit.kubelet.container_config import ClusterDns, NodePlace
 from labkit.kubelet.elastic import Elastic
@@ -43,8 +45,10 @@ from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
 from labkit.kubelet.server import KubeletServer
 from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.sources import Sources
+from labkit.kubelet.stats import Meter
 from labkit.kubelet.status_manager import StatusManager
 from labkit.kubelet.tokens import Tokens
+from labkit.kubelet.view import Evicted
 from labkit.kubelet.volume_manager import VolumeManager
 
 log = logging.getLogger(__name__)
@@ -103,16 +107,14 @@ class Kubelet:
             node_name,
             node_ip,
             self._network_ready,
+            self._recorder,
             network,
         )
         dns = ClusterDns(cluster_dns, cluster_dns_port, cluster_domain)
         place = NodePlace(marks, network or node_name, dns, node_ip)
+        self._elastic = self._make_elastic(client)
         self._tools = self._make_tools(client, service_env, place)
         self._server = KubeletServer(self, self._runtime, clock, serving_ssl)
-
-        self._elastic = self._make_elastic(client)
-    def _make_tools(self, client: Client, service_env: bool, place: NodePlace) -> Tools:
-        runtime, clock, recorder = self._runtime, self._clock, self._recorder
         self._eviction = EvictionManager(
             clock, self.settings, self._node, self._recorder, self._tools.volumes, self._evict
         )
@@ -130,6 +132,9 @@ class Kubelet:
         if state and not state.evicted:
             state.evicted = evicted
             self._queue.add(uid)
+
+    def _make_tools(self, client: Client, service_env: bool, place: NodePlace) -> Tools:
+        runtime, clock, recorder = self._runtime, self._clock, self._recorder
         sources = Sources(client, clock)
         volumes = VolumeManager(
             self._root_dir,
@@ -152,10 +157,11 @@ class Kubelet:
             volumes=volumes,
             statuses=StatusManager(client, clock, self._pod_written),
             node=self._node,
+            elastic=self._elastic,
             place=place,
             address=self._address,
+            refusal=self._refusal,
             node_ip=self.node_ip,
-            elastic=self._elastic,
             service_env=service_env,
             wake=self._queue.add,
             background=self._spawn,
@@ -187,11 +193,14 @@ class Kubelet:
         self._node.port = self._server.port
         self._tools.sources.start()
         await self._node.start()
-        self._spawn(self._follow_engine())
-        self._spawn(self._dispatch())
-
         if self._elastic:
             await self._elastic.start()
+        self._spawn(self._follow_engine())
+        if not self.settings.virtual:
+            meter = Meter(self._runtime, self._clock)
+            self._spawn(self._eviction.run(meter, self._states))
+        self._spawn(self._dispatch())
+
     async def stop(self) -> None:
         """End all tasks and give back all sockets.  Pods run on.  Safe to repeat."""
         await self._pods.stop()
@@ -199,14 +208,14 @@ class Kubelet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._queue.close()
+        if self._elastic:
+            await self._elastic.stop()
         await self._server.stop()
         for part in (self._node, self._recorder, self._tools.images, self._tools.prober):
             await part.stop()
         await self._tools.statuses.stop()
         await self._tools.sources.stop()
         await self._runtime.close()
-        if self._elastic:
-            await self._elastic.stop()
 
     def _spawn(self, work: Coroutine) -> asyncio.Task:
         task = asyncio.create_task(work, name=f"kubelet {self.node_name} {work.__name__}")
@@ -279,14 +288,24 @@ class Kubelet:
         del self._states[uid]
         self._addresses.give_back(uid)
         self._tools.images.forget(uid)
+        if self._elastic:
+            self._elastic.forget(uid)
         self._tools.statuses.forget(uid)
+
+    def _refusal(self, pod: Mapping) -> Evicted | None:
+        """Why the node does not take a Pod."""
+        others = [
+            state.pod
+            for state in self._states.values()
+            if state.admitted and not (state.gone or pods.is_terminal(state.pod))
+        ]
+        pressure = self._node.memory_pressure
+        return admission.refusal(pod, others, self._node.allocatable, pressure=pressure)
 
     def _address(self, uid: str) -> str:
         """The address that a Pod's next sandbox is to have; empty where the engine chooses."""
         if not self._shared_network:
             return ""
-        if self._elastic:
-            self._elastic.forget(uid)
         runs = (one for state in self._states.values() for one in state.instances.values())
         used = {one.ip for one in runs if one.is_sandbox}
         return self._addresses.take(uid, self._node.pod_cidr, used)

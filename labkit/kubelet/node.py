@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from labkit.client import ApiError, Client, Informer, WorkQueue
+from labkit.client import ApiError, Client, EventRecorder, Informer, WorkQueue
+from labkit.client.events import NORMAL
 from labkit.clock import Clock
+from labkit.kube import quantity
 from labkit.kube.resources import LEASES, NODES
 from labkit.kubelet import node_status
+from labkit.kubelet.eviction import threshold as eviction_threshold
 from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
 from labkit.kubelet.settings import KubeletSettings
+from labkit.kubelet.virtual import TAINT
 
 log = logging.getLogger(__name__)
 
-from labkit.kubelet.virtual import TAINT
 _LEASE_NAMESPACE = "kube-node-lease"
 _API_ERRORS = (ApiError, OSError)
 # Seconds between attempts to register the Node, or to get hold of its Lease.
@@ -45,9 +48,11 @@ class NodeAgent:
         name: str,
         ip: str,
         on_network: Callable[[], None],
+        recorder: EventRecorder,
         network: str = "",
     ) -> None:
         self._client, self._clock, self._runtime = client, clock, runtime
+        self._recorder = recorder
         self._settings, self._name, self._ip = settings, name, ip
         self._on_network = on_network
         self._network = network  # that nodes share; empty: one of the Node's own
@@ -59,6 +64,7 @@ class NodeAgent:
         self._written = 0.0  # when the status was written, by the monotonic clock
         self._lease: dict | None = None
         self._retry = 0.0  # seconds until the Node is registered again, 0 once it is
+        self.memory_pressure = False
         self.port = settings.port  # of the kubelet's server; set before `start`
         self.network_error = f"{_NO_NETWORK}the Node has no spec.podCIDR yet"
 
@@ -75,10 +81,43 @@ class NodeAgent:
     @property
     def allocatable(self) -> Mapping[str, str]:
         """What Pods may use on this node."""
-        return node_status.capacity(self._engine, self._settings.max_pods)
+        if self._settings.virtual:
+            return self._settings.virtual.capacity
+        return node_status.allocatable(self.capacity, self.eviction_threshold)
+
+    @property
+    def capacity(self) -> Mapping[str, str]:
+        """What the node has."""
+        settings = self._settings
+        if settings.virtual:
+            return settings.virtual.capacity
+        return node_status.capacity(self._engine, settings.max_pods, settings.node_memory)
+
+    @property
+    def memory(self) -> int:
+        """The bytes of memory that the node has."""
+        return quantity.value(self.capacity["memory"])
+
+    @property
+    def eviction_threshold(self) -> int:
+        """The bytes of memory below which Pods are evicted."""
+        return eviction_threshold(self._settings.eviction_hard, self.memory)
+
+    @property
+    def reference(self) -> Mapping:
+        """The Node as Events name it: a kubelet's have its name for its uid."""
+        meta = {"name": self._name, "uid": self._name}
+        return {"apiVersion": "v1", "kind": "Node", "metadata": meta}
+
+    def set_memory_pressure(self, pressure: bool) -> None:
+        """Memory is short, or is no longer."""
+        if pressure != self.memory_pressure:
+            self.memory_pressure = pressure
+            self._queue.add(self._name)
 
     async def start(self) -> None:
         """Register the Node, then keep it.  Returns after the first attempt to register."""
+        self._tell("Starting", "Starting kubelet.")
         try:
             self._engine = await self._runtime.info()
             await self._register()
@@ -110,6 +149,9 @@ class NodeAgent:
         spec = {"podCIDR": self._settings.pod_cidr} if self._settings.pod_cidr else {}
         if spec:
             spec["podCIDRs"] = [self._settings.pod_cidr]
+        if self._settings.virtual:
+            labels |= self._settings.virtual.labels
+            spec["taints"] = [TAINT]
         node = {
             "apiVersion": "v1",
             "kind": "Node",
@@ -119,6 +161,7 @@ class NodeAgent:
         }
         try:
             node = await self._client.create(NODES, node)
+            self._tell_news((), node["status"].get("conditions") or ())
         except ApiError as error:
             if not error.already_exists:
                 raise
@@ -149,9 +192,6 @@ class NodeAgent:
             await self._register()
             return
         await self._prepare_network(node)
-        if self._settings.virtual:
-            labels |= self._settings.virtual.labels
-            spec["taints"] = [TAINT]
         await self._write(node)
 
     def engine_lost(self, why: str) -> None:
@@ -188,12 +228,14 @@ class NodeAgent:
             listed = await self._runtime.images()
         except ENGINE_ERRORS as error:
             problem = f"container runtime is down: {message_of(error)}"
-        amounts = self.allocatable
         status = {
-            "capacity": amounts,
-            "allocatable": amounts,
+            "capacity": dict(self.capacity),
+            "allocatable": dict(self.allocatable),
             "conditions": node_status.node_conditions(
-                old.get("conditions") or (), problem, self._clock.now()
+                old.get("conditions") or (),
+                problem,
+                self._clock.now(),
+                pressure=self.memory_pressure,
             ),
             "addresses": [
                 {"type": "InternalIP", "address": self._ip},
@@ -216,6 +258,14 @@ class NodeAgent:
             NODES, self._name, {"status": status}, kind="strategic", subresource="status"
         )
         self._written = self._clock.monotonic()
+        self._tell_news(old.get("conditions") or (), status["conditions"])
+
+    def _tell_news(self, old: Iterable[Mapping], new: Iterable[Mapping]) -> None:
+        for reason in node_status.news(old, new):
+            self._tell(reason, f"Node {self._name} status is now: {reason}")
+
+    def _tell(self, reason: str, message: str) -> None:
+        self._recorder.event(self.reference, NORMAL, reason, message)
 
     # The Lease
 

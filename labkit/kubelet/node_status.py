@@ -1,16 +1,16 @@
 """The Node object that a kubelet registers and the status it reports: pure functions.
 
-Source: kubelet nodestatus/setters.go, with its reasons and messages.  Left out: reserved resources
-(allocatable is capacity), volumes, ephemeral storage, real pressure signals: the machine's memory
-and disk are not the node's own here.
+Source: kubelet nodestatus/setters.go, with its reasons and messages.  Left out: reserved resources,
+volumes, ephemeral storage, pressure on disk and process ids: the machine's are not the node's.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 
-from labkit.kube import times
+from labkit.kube import quantity, times
 from labkit.kube.quantity import format_quantity
 
 KUBELET_VERSION = "v1.36.0"
@@ -36,14 +36,19 @@ def node_labels(name: str, engine: Mapping) -> dict[str, str]:
     }
 
 
-def capacity(engine: Mapping, max_pods: int) -> dict[str, str]:
-    """What the machine has, as the engine says (`docker info`)."""
-    memory = int(engine.get("MemTotal") or 0) // 1024 * 1024
-    return {
-        "cpu": str(engine.get("NCPU") or 1),
-        "memory": f"{memory // 1024}Ki" if memory else format_quantity(0),
-        "pods": str(max_pods),
-    }
+def capacity(engine: Mapping, max_pods: int, memory: str = "100%") -> dict[str, str]:
+    """What the machine has, as the engine says (`docker info`); of its `memory` a part or this."""
+    present = int(engine.get("MemTotal") or 0) // 1024
+    if memory.endswith("%"):
+        share = int(present * Fraction(memory[:-1]) / 100)
+        memory = f"{share}Ki" if share else "0"
+    return {"cpu": str(engine.get("NCPU") or 1), "memory": memory, "pods": str(max_pods)}
+
+
+def allocatable(capacity: Mapping[str, str], threshold: int) -> dict[str, str]:
+    """What Pods may use: all but the memory below which Pods are evicted."""
+    left = max(0, quantity.value(capacity["memory"]) - threshold)
+    return {**capacity, "memory": format_quantity(left, "BinarySI")}
 
 
 def node_info(engine: Mapping) -> dict[str, str]:
@@ -74,22 +79,55 @@ def images(listed: Iterable[Mapping]) -> list[dict]:
     return found[:_MAX_IMAGES]
 
 
+_MEMORY = {
+    False: ("False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    True: ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+}
 _WELL = (
-    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
 
 
-def node_conditions(old: Iterable[Mapping], problem: str, now: float) -> list[dict]:
-    """The kubelet's conditions; `problem` is why the node is not ready, or empty."""
-    wanted = [(kind, "False", reason, message) for kind, reason, message in _WELL]
+def node_conditions(
+    old: Iterable[Mapping], problem: str, now: float, *, pressure: bool = False
+) -> list[dict]:
+    """The kubelet's conditions; `problem` is why the node is not ready, or empty.
+
+    `pressure` is that memory is short.
+    """
+    wanted = [("MemoryPressure", *_MEMORY[pressure])]
+    wanted += [(kind, "False", reason, message) for kind, reason, message in _WELL]
     if problem:
         wanted.append(("Ready", "False", "KubeletNotReady", problem))
     else:
         wanted.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
     known = {one["type"]: one for one in old}
     return [_condition(known.get(kind) or {}, now, kind, *rest) for kind, *rest in wanted]
+
+
+_NEWS = {
+    ("MemoryPressure", "False"): "NodeHasSufficientMemory",
+    ("MemoryPressure", "True"): "NodeHasInsufficientMemory",
+    ("DiskPressure", "False"): "NodeHasNoDiskPressure",
+    ("PIDPressure", "False"): "NodeHasSufficientPID",
+    ("Ready", "True"): "NodeReady",
+    ("Ready", "False"): "NodeNotReady",
+}
+
+
+def news(old: Iterable[Mapping], new: Iterable[Mapping]) -> list[str]:
+    """The reasons of the Events about conditions that changed.
+
+    Of a new node's conditions Ready is none: it has not been otherwise.
+    """
+    known = {one["type"]: one["status"] for one in old}
+    return [
+        _NEWS[one["type"], one["status"]]
+        for one in new
+        if known.get(one["type"]) != one["status"]
+        and (one["type"] in known or one["type"] != "Ready")
+    ]
 
 
 def _condition(old: Mapping, now: float, kind: str, status: str, reason: str, message: str) -> dict:

@@ -41,6 +41,7 @@ class PodState:
     hooked: set[str] = field(default_factory=set)  # container ids whose postStart is under way
     stopping: dict[str, int] = field(default_factory=dict)  # container id → grace in seconds
     evicted: Evicted | None = None
+    admitted: bool = False  # it was looked whether the node takes it
     told: set[str] = field(default_factory=set)  # what needs no second Event
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -57,6 +58,11 @@ class PodState:
         known = self.instances.pop(container_id, None)
         self._wake()
         return known is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any of its containers runs."""
+        return any(one.state == inst.RUNNING for one in self.instances.values())
 
     async def change(self) -> None:
         """Return when something was seen of a container."""
@@ -83,13 +89,14 @@ class Tools:
     volumes: VolumeManager
     statuses: StatusManager
     node: NodeAgent
+    elastic: Elastic | None  # of a virtual node
     place: NodePlace
     address: Callable[[str], str]  # for the sandbox of the Pod of this uid; empty: any
+    refusal: Callable[[Mapping], Evicted | None]  # why the node does not take a Pod
     node_ip: str
     service_env: bool
     wake: Callable[[str], None]  # have the Pod of this uid synced
     background: Callable[[object], None]  # run a coroutine that the kubelet's stop cancels
-    elastic: Elastic | None  # of a virtual node
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class PodWorker:
 
     async def sync(self) -> float | None:
         """Do all there is to do now; seconds until the next look, None for "when woken"."""
+        self._admit()
         for _ in range(_MAX_STEPS):
             await self._mount()
             view = self._view()
@@ -56,6 +57,17 @@ class PodWorker:
                 return self._next_look(view, step)
         log.error("pod does not settle pod=%s", self.state.pod["metadata"]["name"])
         return self.tools.settings.back_off_period
+
+    def _admit(self) -> None:
+        """Look once whether the node takes a Pod that has not begun here."""
+        state = self.state
+        begun = state.instances or (state.pod.get("status") or {}).get("startTime")
+        if not (state.admitted or begun or state.gone):
+            state.evicted = self.tools.refusal(state.pod)
+            if state.evicted:
+                why = state.evicted.message.removeprefix("Pod was rejected: ")
+                self._desk.tell(WARNING, state.evicted.reason, why)
+        state.admitted = True
 
     async def _mount(self) -> None:
         state = self.state

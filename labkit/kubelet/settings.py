@@ -35,6 +35,13 @@ class KubeletSettings:
     max_container_restart_period: float = 300.0
     # How often volumes are compared with the ConfigMaps, Secrets and tokens that they are made of.
     sync_frequency: float = 60.0
+    # A Pod is evicted when less memory is left than this, of what the node has.
+    eviction_hard: str = "memory.available<100Mi"
+    # For how long after the last shortage the node goes on to say so.
+    eviction_pressure_transition_period: float = 300.0
+    # How much memory the node has, such as 512Mi, or a part of the machine's.  (A real kubelet is
+    # on a machine of its own, whose memory is the node's.)
+    node_memory: str = "100%"
 
     # Where images are taken from instead (upstream: a file of the container runtime).
     image_mirrors: tuple[Mirror, ...] = ()
