@@ -227,8 +227,11 @@ def _relevant(node: Mapping) -> tuple:
 
 def _same_demand(old: Mapping, new: Mapping) -> bool:
     """Whether two versions of a Pod take the same from their node and count the same."""
+    spec = old["spec"]
+    if not pods.node_name(old):  # it was bound meanwhile, to the node where it is assumed
+        spec = {**spec, "nodeName": pods.node_name(new)}
     return (
-        old["spec"] == new["spec"]
+        spec == new["spec"]
         and objects.labels(old) == objects.labels(new)
         and objects.is_deleting(old) == objects.is_deleting(new)
     )

@@ -95,6 +95,10 @@ class SchedulingQueue:
             self._wakeup.clear()
             await self._wakeup.wait()
 
+    def waiting(self, key: str) -> PodView | None:
+        """The Pod of that key as it was added, None if it does not wait any more."""
+        return self._waiting[key][1] if key in self._waiting else None
+
     def failed(self, key: str, plugins: Collection[str] = (), error: bool = False) -> None:
         """The Pod that was taken fits nowhere, refused by `plugins`; or an error has happened.
 

@@ -167,14 +167,11 @@ class Scheduler:
                 self.queue.failed(key, error=True)
 
     async def _decide(self, key: str) -> None:
-        pod = self._pods.store.get(key)
-        if pod is None or pods.node_name(pod):
+        pod, seen = self._pods.store.get(key), self.queue.waiting(key)
+        if pod is None or seen is None or self.cache.is_assumed(seen.uid):
             return
         if objects.is_deleting(pod):
             self.binder.skip(pod)
-            return
-        seen = view(pod)
-        if self.cache.is_assumed(seen.uid):
             return
         if self.binder.is_preempting(seen):
             self.queue.failed(key, ("DefaultPreemption",))
