@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.conftest import Wire, until
+from tests.api.conftest import MERGE, Wire, until
 from tests.api.workloads import daemon_set, pods_of, reasons, rolled_out, template
 from tests.kubectl.conftest import Kubectl
 
@@ -76,7 +76,7 @@ def test_on_delete_waits_for_the_pods_to_be_deleted(wire: Wire, ns: str, in_grou
     wire.ok("POST", sets, daemon_set("slow", updateStrategy={"type": "OnDelete"}))
     settled(wire, f"{sets}/slow", len(nodes))
     changed = {"spec": {"template": template("slow", "sleep 1000")}}
-    wire.ok("PATCH", f"{sets}/slow", changed, type="application/merge-patch+json")
+    wire.ok("PATCH", f"{sets}/slow", changed, type=MERGE)
     rolled_out(wire, f"{sets}/slow", updatedNumberScheduled=0, numberReady=len(nodes))
     name = pods_of(wire, ns, "slow")[0]["metadata"]["name"]
     wire.ok("DELETE", f"{ns}/pods/{name}")

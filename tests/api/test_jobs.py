@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import Wire, until
+from tests.api.conftest import MERGE, Wire, until
 from tests.api.workloads import condition, job, pods_of, reasons
 from tests.kubectl.conftest import Kubectl
 
@@ -117,7 +117,7 @@ def test_a_suspended_job_is_resumed(wire: Wire, ns: str, in_group):
     )
     assert pods_of(wire, ns, "later") == []
     resumed = {"spec": {"suspend": False}}
-    wire.ok("PATCH", f"{jobs}/later", resumed, type="application/merge-patch+json")
+    wire.ok("PATCH", f"{jobs}/later", resumed, type=MERGE)
     status = ended(wire, f"{jobs}/later")["status"]
     assert condition({"status": status}, "Suspended")["reason"] == "JobResumed"
     told = reasons(wire, ns, "later")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import Wire, until
+from tests.api.conftest import MERGE, Wire, until
 from tests.api.workloads import names, pods_of, reasons, rolled_out, stateful_set, template
 from tests.kubectl.conftest import Kubectl
 
@@ -39,7 +39,7 @@ def test_an_update_stops_at_the_partition(wire: Wire, ns: str, in_group):
     wire.ok("POST", sets, stateful_set("canary", 2, updateStrategy=rolling))
     before = rolled_out(wire, f"{sets}/canary", **up(2))["status"]["currentRevision"]
     changed = {"spec": {"template": template("canary", "sleep 1000")}}
-    wire.ok("PATCH", f"{sets}/canary", changed, type="application/merge-patch+json")
+    wire.ok("PATCH", f"{sets}/canary", changed, type=MERGE)
     counts = {"readyReplicas": 2, "updatedReplicas": 1, "currentReplicas": 1}
     status = rolled_out(wire, f"{sets}/canary", **counts)["status"]
     assert status["currentRevision"] == before != status["updateRevision"]
@@ -70,7 +70,7 @@ def test_scaling_down_takes_the_highest_and_deletion_of_one_brings_it_back(
     wire.ok("POST", sets, stateful_set("queue", 3, podManagementPolicy="Parallel"))
     rolled_out(wire, f"{sets}/queue", **up(3))
     scale = {"spec": {"replicas": 2}}
-    wire.ok("PATCH", f"{sets}/queue/scale", scale, type="application/merge-patch+json")
+    wire.ok("PATCH", f"{sets}/queue/scale", scale, type=MERGE)
     rolled_out(wire, f"{sets}/queue", **up(2))
     first, second = pods_of(wire, ns, "queue")
     assert names([first, second]) == ["queue-0", "queue-1"]
@@ -112,7 +112,7 @@ def test_a_pod_finds_its_data_again(wire: Wire, ns: str, in_group, k: Kubectl):
     volume = claim["spec"]["volumeName"]
     for replicas in (0, 1):
         scale = {"spec": {"replicas": replicas}}
-        wire.ok("PATCH", f"{sets}/store/scale", scale, type="application/merge-patch+json")
+        wire.ok("PATCH", f"{sets}/store/scale", scale, type=MERGE)
         rolled_out(wire, f"{sets}/store", **up(replicas))
     lines = ["started", "started"]
     until(
