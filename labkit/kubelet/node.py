@@ -228,9 +228,11 @@ class NodeAgent:
             listed = await self._runtime.images()
         except ENGINE_ERRORS as error:
             problem = f"container runtime is down: {message_of(error)}"
+        others = node_status.extended(old.get("capacity"))
+        gone = dict.fromkeys(node_status.extended(old.get("allocatable")).keys() - others)
         status = {
-            "capacity": dict(self.capacity),
-            "allocatable": dict(self.allocatable),
+            "capacity": {**others, **self.capacity},
+            "allocatable": {**gone, **others, **self.allocatable},
             "conditions": node_status.node_conditions(
                 old.get("conditions") or (),
                 problem,

@@ -143,6 +143,19 @@ def _condition(old: Mapping, now: float, kind: str, status: str, reason: str, me
     }
 
 
+def extended(amounts: Mapping | None) -> dict[str, str]:
+    """The resources that others have advertised: `example.com/dongle`.
+
+    The kubelet keeps them, and makes all of their capacity allocatable (documentation "Advertise
+    Extended Resources for a Node").
+    """
+    return {
+        name: amount
+        for name, amount in (amounts or {}).items()
+        if "/" in name and "kubernetes.io/" not in name
+    }
+
+
 def without_heartbeat(status: Mapping) -> dict:
     """`status` without its heartbeat times: what must differ to be worth a write."""
     beats = [

@@ -94,11 +94,13 @@ def tainted(wire: Wire, node: str, taint: dict) -> Iterator[None]:
 def dongles(wire: Wire, nodes: list[str]) -> Iterator[str]:
     """The node that has two of a resource that no other node has."""
     path, field = f"/api/v1/nodes/{nodes[0]}/status", DONGLE.replace("/", "~1")
-    fields = [f"/status/{part}/{field}" for part in ("capacity", "allocatable")]
-    add = [{"op": "add", "path": each, "value": "2"} for each in fields]
+    add = [{"op": "add", "path": f"/status/capacity/{field}", "value": "2"}]
+    wire.ok("PATCH", path, add, type=JSON_PATCH)
+    # The kubelet makes it allocatable the next time that it writes its status.
+    add = [{"op": "add", "path": f"/status/allocatable/{field}", "value": "2"}]
     wire.ok("PATCH", path, add, type=JSON_PATCH)
     yield nodes[0]
-    remove = [{"op": "remove", "path": each} for each in fields]
+    remove = [{"op": "remove", "path": f"/status/capacity/{field}"}]
     wire.ok("PATCH", path, remove, type=JSON_PATCH)
 
 

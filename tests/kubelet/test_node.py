@@ -144,3 +144,9 @@ async def test_a_stopped_kubelet_leaves_no_task_behind(embedded: Lab, times_stop
         return {task for task in mine if "kubelet" in task.get_name() or "RUNS" in task.get_name()}
 
     assert not await left()
+
+
+def test_resources_that_others_advertise_are_kept():
+    amounts = {"cpu": "2", "example.com/dongle": "4", "attachable.kubernetes.io/x": "1"}
+    assert node_status.extended(amounts) == {"example.com/dongle": "4"}
+    assert node_status.extended(None) == {}
