@@ -59,11 +59,10 @@ class ClusterInfo:
 
     def environment(self) -> dict[str, str]:
         """The variables under which kubectl and docker find this cluster."""
-        return {
-            "KUBECONFIG": str(self.kubeconfig),
-            "DOCKER_HOST": self.docker_host,
-            "DOCKER_BUILDKIT": "0",  # newer CLIs would ask the engine for BuildKit, unasked
-        }
+        found = {"KUBECONFIG": str(self.kubeconfig), "DOCKER_HOST": self.docker_host}
+        if self.engine == engines.EMBEDDED:
+            found["DOCKER_BUILDKIT"] = "0"  # newer CLIs would ask it for BuildKit, unasked
+        return found
 
 
 def info(name: str) -> ClusterInfo | None:
