@@ -8,8 +8,14 @@ Reading order:
 - `replicaset`: so many Pods.  With `expectations`, `batches`, `claims`, `pod_ranking`,
   `replica_status`.
 - `replicationcontroller`: the same for ReplicationControllers.
-- `job`: Pods that run to their end.  With `job_decision`.  `cronjob`: Jobs on a schedule.
 - `deployment`: from one template to the next.  With `rollout`, `revisions`, `deployment_status`.
+- `statefulset`: Pods with names, an order, and storage.  With `statefulset_decision`,
+  `statefulset_pods`, and `history`: the templates that were.
+- `daemonset`: a Pod on each Node.  With `daemon_decision`, `history`.
+- `job`: Pods that run to their end.  With `job_survey`, `job_decision`, `job_pods`, `job_indexes`,
+  `job_status`.  `cronjob`: Jobs on a schedule.  With `cronjob_decision`.  `ttlafterfinished`.
+- `persistentvolume`: claims find volumes.  With `volume_decision`.  `localpath` makes volumes,
+  `volumeprotection` keeps those in use.
 - `endpointslice`, `endpoints`: who stands behind a Service.  With `backends`, `slices`.
 - `podautoscaler`: how many replicas there should be.
 - `nodelifecycle`, `tainteviction`, `nodeipam`: what becomes of nodes.  With `node_health`.

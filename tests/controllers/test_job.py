@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from labkit.controllers import job_decision, job_indexes, job_pods, job_status
@@ -353,14 +355,14 @@ class Jobs:
     async def patch(self, **spec: object) -> None:
         await self.world.client.patch(JOBS, "work", {"spec": spec}, "default")
 
-    async def pending(self, count: int) -> list[dict]:
+    async def pending(self, count: int, seconds: float = 10) -> list[dict]:
         """The Pods that wait to be run, once there are so many."""
 
         async def holds():
             found = [p for p in await self.world.pods() if p["status"]["phase"] == "Pending"]
             return len(found) == count and found
 
-        return await self.world.until(holds)
+        return await self.world.until(holds, seconds)
 
     async def idle(self) -> bool:
         """Whether no Pod is left."""
@@ -443,6 +445,23 @@ async def test_a_suspended_job_has_no_pods_and_loses_none_of_its_count(world, jo
     reasons = [reason for reason, _ in await world.reasons("work")]
     assert "Suspended" in reasons
     assert "Resumed" in reasons
+
+
+@pytest.mark.looptime
+async def test_failed_pods_come_back_ever_later(virtual):
+    async with virtual.world() as world:
+        controller = JobController(world.client, world.clock)
+        async with virtual.run(controller):
+            jobs, born = Jobs(world), []
+            await jobs.create(backoffLimit=6)
+            for _ in range(4):
+                (fresh,) = await jobs.pending(1, seconds=100)
+                born.append(world.clock.monotonic())
+                finished = ended(1)
+                finished[0]["state"]["terminated"]["finishedAt"] = world.clock.timestamp()
+                await jobs.end(fresh, "Failed", containerStatuses=finished)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(born)]
+    assert pauses == [pytest.approx(seconds, abs=1.5) for seconds in (10, 20, 40)]
 
 
 async def test_pods_of_a_job_that_is_gone_are_not_held_up(world, jobs):
