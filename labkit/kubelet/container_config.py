@@ -51,6 +51,7 @@ def sandbox_config(pod: Mapping, attempt: int, place: NodePlace, address: str = 
     host = {
         "NetworkMode": "host" if on_host else place.network,
         **_dns(pod, place.dns),
+        **_hosts(pod),
         **_security(pod["spec"].get("securityContext") or {}, sandbox=True),
     }
     config = {
@@ -145,6 +146,13 @@ def _dns(pod: Mapping, dns: ClusterDns) -> dict:
     options += [_dns_option(one) for one in extra.get("options") or ()]
     result = {"Dns": servers, "DnsSearch": search, "DnsOptions": options}
     return {key: value for key, value in result.items() if value}
+
+
+def _hosts(pod: Mapping) -> dict:
+    """hostAliases as HostConfig's ExtraHosts; they have no effect on the host's network."""
+    aliases = pod["spec"].get("hostAliases") or ()
+    extra = [f"{name}:{one['ip']}" for one in aliases for name in one.get("hostnames") or ()]
+    return {"ExtraHosts": extra} if extra and not pod["spec"].get("hostNetwork") else {}
 
 
 def _dns_option(option: Mapping) -> str:

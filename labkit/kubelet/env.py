@@ -22,7 +22,6 @@ from labkit.kube import quantity
 Lookup = Callable[[str, str], Mapping[str, str] | None]
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
-_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _MASTER_SERVICES = (("default", "kubernetes"),)
 
 
@@ -92,7 +91,7 @@ def _from_source(pod: Mapping, source: Mapping, lookup: Lookup) -> dict[str, str
             return {}
         raise _no_object(kind, reference["name"])
     prefix = source.get("prefix") or ""
-    return {prefix + key: text for key, text in data.items() if _ENV_NAME.fullmatch(prefix + key)}
+    return {prefix + key: text for key, text in data.items()}
 
 
 def _value(

@@ -107,6 +107,9 @@ class PodWorker:
         for name, wait in step.waiting.items():
             if wait.reason == decide.CRASH_LOOP:
                 self._tell_crash_loop(view, name)
+        if step.deadline_exceeded:
+            late = "Pod was active on the node longer than the specified deadline"
+            self._desk.tell_once(NORMAL, "DeadlineExceeded", late)
         if not self.state.gone:
             status = pod_status(view, step, self.tools.node_ip)
             self.tools.statuses.set(self.state.pod, status)

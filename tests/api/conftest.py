@@ -129,7 +129,9 @@ def kubeconfig() -> Iterator[Path]:
     home, before = Path(tempfile.mkdtemp(prefix="labkit-")), os.environ.get("LABKIT_HOME")
     os.environ["LABKIT_HOME"] = str(home)
     try:
-        yield Path(manage.up("api", 2).environment()["KUBECONFIG"])
+        # A node looks after a minute whether a ConfigMap has changed; tests need not wait that long.
+        cluster = manage.up("api", 2, {"sync-frequency": "2s"})
+        yield Path(cluster.environment()["KUBECONFIG"])
     finally:
         take_down(home)
         if before is None:

@@ -172,3 +172,11 @@ def test_host_ports_are_published_by_the_sandbox():
 )
 def test_the_hostname_is_the_pods_name(name: str, spec: dict, expected: str):
     assert config.hostname(pod(meta={"name": name}, **spec)) == expected
+
+
+def test_host_aliases_are_the_sandboxs():
+    aliases = [{"ip": "10.0.0.1", "hostnames": ["db", "db.local"]}]
+    host = sandbox(hostAliases=aliases)["HostConfig"]
+    assert host["ExtraHosts"] == ["db:10.0.0.1", "db.local:10.0.0.1"]
+    host = sandbox(hostAliases=aliases, hostNetwork=True)["HostConfig"]
+    assert "ExtraHosts" not in host

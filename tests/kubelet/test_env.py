@@ -7,7 +7,7 @@ import pytest
 from labkit.kubelet import env
 from tests.kubelet.builders import pod
 
-CONFIG = {("ConfigMap", "settings"): {"COLOUR": "blue", "no=name": "x"},
+CONFIG = {("ConfigMap", "settings"): {"COLOUR": "blue", "1st": "x"},
           ("Secret", "keys"): {"TOKEN": "s3cret"}}  # fmt: skip
 STATUS = {
     "podIP": "127.244.1.2",
@@ -125,9 +125,9 @@ def test_what_is_missing_is_named_in_kubelets_words(container: dict, message: st
         environment(container)
 
 
-def test_whole_config_maps_come_with_a_prefix_and_without_keys_that_are_no_names():
+def test_whole_config_maps_come_with_a_prefix_whatever_their_keys_begin_with():
     container = {"envFrom": [{"prefix": "P_", "configMapRef": {"name": "settings"}}]}
-    assert environment(container) == {"P_COLOUR": "blue"}
+    assert environment(container) == {"P_COLOUR": "blue", "P_1st": "x"}
 
 
 def test_later_definitions_win_and_see_earlier_ones():
