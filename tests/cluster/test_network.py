@@ -16,8 +16,10 @@ import urllib.request
 import docker
 import pytest
 
+import labkit
 from labkit import load
 from labkit.clusters import manage
+from labkit.errors import UsageError
 from tests.cluster.conftest import Kubectl, until
 
 WEB = """
@@ -37,7 +39,8 @@ spec:
         - {name: REQUEST_CPU_MS, value: "1"}
         - {name: COLOUR, value: blue}
         ports: [{name: http, containerPort: 3001}]
-        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 1}
+        # On a machine that is busy with other things, slow shall not mean unready.
+        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 1, timeoutSeconds: 10}
 ---
 apiVersion: v1
 kind: Service
@@ -185,7 +188,7 @@ def test_an_ingress_is_shown_with_its_address_and_leads_by_host_and_path(web: Ku
     row = web("get", "ingress", "web", "--no-headers").split()
     address = row[3]
     assert row[:3] == ["web", "nginx", "todo.localhost,shop.localhost"]
-    assert address.startswith("127.")
+    assert address.endswith(".0.80")
     told = web("describe", "ingress", "web")
     assert "Scheduled for sync" in told
     plain, secure = (ingress_port(web, name) for name in ("http", "https"))
@@ -196,3 +199,17 @@ def test_an_ingress_is_shown_with_its_address_and_leads_by_host_and_path(web: Ku
     assert ask(f"https://127.0.0.1:{secure}/v1/rule", "shop.localhost")[0] == 200
     metrics = ask(f"http://{address}:10254/metrics")[1]
     assert 'host="todo.localhost",ingress="web",method="GET",namespace="default"' in metrics
+
+
+def test_a_notebook_gets_the_url_of_an_ingress(
+    web: Kubectl, cluster: manage.ClusterInfo, any_host: str, monkeypatch: pytest.MonkeyPatch
+):
+    for name in cluster.environment():
+        monkeypatch.setenv(name, "")  # what a Lab sets is taken back afterwards
+    lab = labkit.Lab(name=cluster.name)
+    assert lab.url("ingress/any") == any_host.removesuffix("api/rule")
+    assert lab.url("ingress/web") == f"http://todo.localhost:{ingress_port(web)}/"
+    patch = [{"op": "replace", "path": "/spec/rules/0/host", "value": "todo.example.org"}]
+    web("patch", "ingress", "web", "--type=json", "-p", json.dumps(patch))
+    with pytest.raises(UsageError, match=r"curl -H 'Host: todo\.example\.org'"):
+        lab.url("ingress/web")
