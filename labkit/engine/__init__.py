@@ -22,7 +22,8 @@ The modules in reading order:
     accounting, stats, host             CPU and memory
     image_routes, images, image, image_removal, references      what can be run
     registry, catalogue, image_store, blobs      where images come from, and how they are kept
-    build_routes, dockerfile, words, contexts, builder, trees      from a Dockerfile to an image
+    build_routes, dockerfile, dockerignore, words, contexts, builder, trees
+                      from a Dockerfile to an image
     image_archive     docker save and load
     connector, networks, ports          addresses and published ports
     events, filters, selection, errors, timestamps      the API's small change

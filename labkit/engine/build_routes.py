@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import posixpath
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -19,6 +20,7 @@ from aiohttp import web
 from labkit.engine import contexts, dockerfile, image_routes
 from labkit.engine.builder import Builder, BuildError
 from labkit.engine.dockerfile import Instruction
+from labkit.engine.dockerignore import is_ignored
 from labkit.engine.errors import BadParameter, EngineError, NotFound
 from labkit.engine.image import Image
 from labkit.engine.references import Reference, parse
@@ -150,6 +152,10 @@ async def _prepare(request: web.Request, upload: IO[bytes]) -> Build:
     text = context.read(name)
     if text is None:
         raise EngineError(f"Cannot locate specified Dockerfile: {name}")
+    ignore = (context.read(".dockerignore") or b"").decode(errors="replace")
+    for own in (posixpath.normpath(name), ".dockerignore"):
+        if is_ignored(own, ignore):
+            context.members.pop(own, None)
     return Build(
         runtime,
         Builder(context, runtime.images.blobs, _mapping(query, "buildargs"), name),

@@ -21,6 +21,7 @@ from labkit.engine import (
 from labkit.engine.blobs import Blobs
 from labkit.engine.builder import Builder, BuildError
 from labkit.engine.catalogue import APPS, CATALOGUE
+from labkit.engine.dockerignore import is_ignored
 from labkit.engine.errors import BadParameter, Conflict, NotFound
 from labkit.engine.filters import Filters, path_match
 from labkit.engine.image import EMPTY_CONFIG, Image
@@ -308,6 +309,28 @@ def test_a_word_that_does_not_end_is_refused(word: str) -> None:
 )
 def test_a_wildcard_goes_over_no_slash(pattern: str, path: str, fits: bool) -> None:
     assert path_match(pattern, path) is fits
+
+
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [
+        ("", False),
+        ("# Dockerfile", False),
+        ("Dockerfile", True),
+        ("/Dockerfile", True),
+        ("*", True),
+        ("**", True),
+        ("**/Docker*", True),
+        ("D[no]ckerfile", True),
+        ("Dockerfile?", False),
+        ("sub/Dockerfile", False),
+        ("*\n!Dockerfile", False),
+        ("!Dockerfile\n*", True),
+        ("./Dockerfile", True),
+    ],
+)
+def test_a_dockerfile_may_be_ignored(text: str, ignored: bool) -> None:
+    assert is_ignored("Dockerfile", text) is ignored
 
 
 # Trees and contexts

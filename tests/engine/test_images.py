@@ -156,6 +156,16 @@ def test_a_context_may_be_packed(lab: Lab, build: Build) -> None:
     assert image.attrs["Size"] == 1
 
 
+def test_an_ignored_dockerfile_is_not_copied(lab: Lab, build: Build) -> None:
+    files = {
+        "Dockerfile": f"FROM {lab.image}\nLABEL {LABEL}={lab.prefix}\nCOPY . /all/",
+        ".dockerignore": "Dockerfile\n.dockerignore",
+        "a.txt": "A",
+    }
+    image, _ = lab.client.images.build(fileobj=packed(files), custom_context=True)
+    assert output(lab, image, "ls -A all || ls -A /all", working_dir="/") == "a.txt\n"
+
+
 def test_another_dockerfile_can_be_named(lab: Lab, build: Build) -> None:
     files = {"d/Other": f"FROM scratch\nLABEL {LABEL}={lab.prefix} other=yes", **FILES}
     options = {"custom_context": True, "dockerfile": "d/Other"}
