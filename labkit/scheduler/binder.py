@@ -20,19 +20,19 @@ from labkit.client.events import NORMAL, WARNING
 from labkit.clock import Clock
 from labkit.kube import conditions, objects, pods
 from labkit.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, Resource
+from labkit.kube.storage import BOUND_BY_CONTROLLER, SELECTED_NODE
 from labkit.scheduler import messages
 from labkit.scheduler.cache import Cache
 from labkit.scheduler.podview import PREEMPTED, PodView
 from labkit.scheduler.preemption import Victims
 from labkit.scheduler.queue import SchedulingQueue
-from labkit.scheduler.volumes import SELECTED_NODE, is_bound, selected_node
+from labkit.scheduler.volumes import is_bound, selected_node
 
 log = logging.getLogger(__name__)
 
 _SENDERS = 16  # requests to the API at a time
 _PENDING = 64  # decisions on their way before deciding waits
 _BIND_TIMEOUT = 600.0  # seconds for volumes (bindTimeoutSeconds)
-_BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 
 
 class VolumesNotBound(Exception):
@@ -88,6 +88,8 @@ class Binder:
                 await send()
             except (ApiError, OSError) as error:
                 log.info("not told error=%s", error)
+            except Exception:  # one Pod's trouble must not end the sender for all others
+                log.exception("telling failed scheduler=%s", self.name)
 
     # Bindings.
 
@@ -165,7 +167,7 @@ class Binder:
         reference = objects.object_reference(self._claims.store[f"{namespace}/{claim}"])
         reference.pop("resourceVersion", None)
         patch = {
-            "metadata": {"annotations": {_BOUND_BY_CONTROLLER: "yes"}},
+            "metadata": {"annotations": {BOUND_BY_CONTROLLER: "yes"}},
             "spec": {"claimRef": reference},
         }
         await self.client.patch(PERSISTENT_VOLUMES, volume, patch)
@@ -260,7 +262,7 @@ class Binder:
         ]
         for error in failed:
             log.info("not preempted error=%s", error)
-        if self._preempting.pop(pod.key) or failed:
+        if self._preempting.pop(pod.key, False) or failed:
             self._queue.retry(pod.key)
 
     def _lower_nominations(self, pod: PodView, node: str) -> list[PodView]:

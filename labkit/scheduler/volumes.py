@@ -20,13 +20,21 @@ from functools import lru_cache
 
 import orjson
 
-from labkit.kube import nodeselectors, objects, quantity
+from labkit.kube import nodeselectors, objects
+from labkit.kube.storage import (
+    BIND_COMPLETED,
+    NO_PROVISIONER,
+    SELECTED_NODE,
+    WAIT_FOR_FIRST_CONSUMER,
+    annotation,
+    capacity,
+    claimant,
+    mismatch,
+    size,
+)
 from labkit.scheduler.filters import Refusal
 from labkit.scheduler.nodeinfo import NodeInfo
 
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-_BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
-_NO_PROVISIONER = "kubernetes.io/no-provisioner"
 _NAME = "VolumeBinding"
 _ELSEWHERE = "node(s) didn't match PersistentVolume's node affinity"
 _NO_VOLUME = "node(s) didn't find available persistent volumes to bind"
@@ -162,7 +170,7 @@ def volumes_of(pod: Mapping, storage: Storage) -> Volumes:
     return Volumes(
         bound=tuple(selector for selector in selectors if selector),
         lost=None in found,
-        waiting=tuple(_waiting(claim, storage) for claim in sorted(open_, key=_size)),
+        waiting=tuple(_waiting(claim, storage) for claim in sorted(open_, key=size)),
     )
 
 
@@ -183,20 +191,20 @@ def _unusable(claim: Mapping | None, name: str, own: bool) -> str:
 
 def is_bound(claim: Mapping) -> bool:
     """Whether a claim and its volume have found each other."""
-    annotations = claim["metadata"].get("annotations") or {}
     return bool(claim["spec"].get("volumeName")) and (
-        _BIND_COMPLETED in annotations or (claim.get("status") or {}).get("phase") == "Bound"
+        bool(annotation(claim, BIND_COMPLETED))
+        or (claim.get("status") or {}).get("phase") == "Bound"
     )
 
 
 def selected_node(claim: Mapping) -> str:
     """The node that the claim's volume is to be made for."""
-    return (claim["metadata"].get("annotations") or {}).get(SELECTED_NODE) or ""
+    return annotation(claim, SELECTED_NODE)
 
 
 def _waits(claim: Mapping, storage: Storage) -> bool:
     kind = storage.classes.get(claim["spec"].get("storageClassName") or "") or {}
-    waits = kind.get("volumeBindingMode") == "WaitForFirstConsumer"
+    waits = kind.get("volumeBindingMode") == WAIT_FOR_FIRST_CONSUMER
     return waits and not claim["spec"].get("volumeName")
 
 
@@ -207,35 +215,20 @@ def _waiting(claim: Mapping, storage: Storage) -> Waiting:
         claim=claim["metadata"]["name"],
         selected=selected_node(claim),
         offers=tuple((each["metadata"]["name"], _selector(each)) for each in sorted(
-            offers, key=lambda volume: (_capacity(volume), volume["metadata"]["name"])
+            offers, key=lambda volume: (capacity(volume), volume["metadata"]["name"])
         )),
-        provisioned=kind.get("provisioner") not in ("", _NO_PROVISIONER, None),
+        provisioned=kind.get("provisioner") not in ("", NO_PROVISIONER, None),
         topologies=orjson.dumps(kind.get("allowedTopologies") or []),
     )  # fmt: skip
 
 
 def _suits(volume: Mapping, claim: Mapping, taken: Mapping[str, str]) -> bool:
-    spec, wanted, key = volume["spec"], claim["spec"], objects.key(claim)
-    reference = spec.get("claimRef")
-    owner = f"{reference.get('namespace')}/{reference.get('name')}" if reference else None
-    owner = owner or taken.get(volume["metadata"]["name"])
+    owner = claimant(volume) or taken.get(volume["metadata"]["name"])
     return (
-        spec.get("storageClassName") == wanted.get("storageClassName")
-        and owner in (None, key)
+        owner in (None, objects.key(claim))
         and not objects.is_deleting(volume)
-        and _capacity(volume) >= _size(claim)
-        and set(wanted.get("accessModes") or ()) <= set(spec.get("accessModes") or ())
-        and (spec.get("volumeMode") or "Filesystem") == (wanted.get("volumeMode") or "Filesystem")
+        and not mismatch(volume, claim)
     )
-
-
-def _size(claim: Mapping) -> int:
-    requests = (claim["spec"].get("resources") or {}).get("requests") or {}
-    return quantity.value(requests.get("storage", 0))
-
-
-def _capacity(volume: Mapping) -> int:
-    return quantity.value((volume["spec"].get("capacity") or {}).get("storage", 0))
 
 
 def _selector(volume: Mapping) -> bytes:

@@ -68,24 +68,39 @@ def test_replicas_spread_though_one_node_is_emptier():
     assert found == {"big", "small"}
 
 
+TERM = {"topologyKey": "topology.kubernetes.io/zone", "labelSelector": {"matchLabels": WEB}}
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+WISH = {"preferredDuringSchedulingIgnoredDuringExecution": [
+    {"weight": 3, "podAffinityTerm": TERM}]}  # fmt: skip
+KINDS = [
+    {"labels": WEB},
+    {"labels": WEB, "affinity": {"podAntiAffinity": WISH}},
+    {"affinity": {"podAffinity": WISH}},
+    {"labels": {"app": "db"}, "affinity": {"podAffinity": {REQUIRED: [TERM]}}},
+    {"labels": {"app": "foe"}, "affinity": {"podAntiAffinity": {REQUIRED: [TERM]}}},
+]
+
+
 def test_what_is_remembered_equals_what_is_computed_anew():
     source = random.Random(3)
-    cache, placer = cluster(
-        *(node(f"n{i}", labels={"topology.kubernetes.io/zone": "ab"[i % 2]}) for i in range(6))
-    )
+    zone = "topology.kubernetes.io/zone"
+    cache, placer = cluster(*(node(f"n{i}", labels={zone: "abc"[i % 3]}) for i in range(6)))
     selector = selectors.parse("app=web")
-    placed = []
-    for number in range(120):
-        given = seen(f"p{number}", labels=WEB, cpu=source.choice(["100m", "200m"]), memory="1Mi")
-        if place(cache, placer, given, spread_of(given, selector)):
+    placed, kinds = [], set()
+    for number in range(300):
+        cpu = source.choice(["100m", "200m"])
+        given = seen(f"p{number}", cpu=cpu, memory="1Mi", **source.choice(KINDS))
+        if where := place(cache, placer, given, spread_of(given, selector)):
             placed.append(given)
-        if source.random() < 0.3:
+            kinds.add((given.signature, where))
+        if source.random() < 0.6:
             gone = placed.pop(source.randrange(len(placed)))
             cache.set_pod(pod(gone.uid, node="x"), None)
         if source.random() < 0.1:
             name = f"n{source.randrange(6)}"
             old = cache.infos[name].node
             cache.set_node(old, {**old, "spec": {"unschedulable": source.random() < 0.5}})
+    assert len({signature for signature, _ in kinds}) > 2 * len(KINDS) - 3, "most kinds were placed"
     for alike in placer._classes.values():
         alike.catch_up()
         fresh = PodClass(alike.pod, alike.needs, cache)
@@ -218,3 +233,22 @@ def test_the_explanation_shows_every_filter_and_score_and_agrees_with_the_decisi
     assert not full.possible
     assert full.scores == {}
     assert placer.decide(given).node == "empty"
+
+
+def test_the_explanation_always_agrees_with_the_decision():
+    source = random.Random(5)
+    zone = "topology.kubernetes.io/zone"
+    cache, placer = cluster(*(node(f"n{i}", labels={zone: "abc"[i % 3]}) for i in range(7)))
+    selector = selectors.parse("app=web")
+    found = set()
+    for number in range(120):
+        given = seen(f"p{number}", cpu="250m", memory="64Mi", **source.choice(KINDS))
+        needs = Needs(spread_of(given, selector))
+        verdicts = explain(given, cache, needs)
+        best = [each.node for each in verdicts if each.possible and each.total == verdicts[0].total]
+        decision = placer.decide(given, needs)
+        assert (decision.node in best) if best else (decision.node is None)
+        found.add(bool(best))
+        if decision.node:
+            cache.assume(given, decision.node)
+    assert found == {True, False}

@@ -12,8 +12,8 @@ from labkit.kube.resources import (
     PRIORITY_CLASSES,
     STORAGE_CLASSES,
 )
+from labkit.kube.storage import SELECTED_NODE
 from labkit.scheduler import Scheduler
-from labkit.scheduler.volumes import SELECTED_NODE
 
 
 @pytest.fixture
