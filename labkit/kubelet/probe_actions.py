@@ -1,9 +1,9 @@
-"""One run of a probe: an HTTP request, a connection, or a command in the container.
+"""One run of a probe: an HTTP request, a connection, a gRPC call, or a command in the container.
 
 A redirect to the same host is followed; one that leads elsewhere ends the probe, which counts as a
 success with a warning.
 
-Source: k8s.io/kubernetes pkg/probe (http, tcp, exec) and pkg/kubelet/prober.  Left out: gRPC.
+Source: k8s.io/kubernetes pkg/probe (http, tcp, exec, grpc) and pkg/kubelet/prober.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from labkit.kubelet import grpc_health
+from labkit.kubelet.grpc_health import GrpcError
 from labkit.kubelet.instances import Instance
 from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, is_down, message_of
 
@@ -95,11 +97,13 @@ class Actions:
                 return await self._http(target, probe["httpGet"], timeout)
             if "tcpSocket" in probe:
                 return await _tcp(target, probe["tcpSocket"], timeout)
+            if "grpc" in probe:
+                return await _grpc(target, probe["grpc"], timeout)
         except TimeoutError:
             return Result(False, "context deadline exceeded")
         except (OSError, aiohttp.ClientError, ValueError) as error:
             return Result(False, str(error))
-        return Result(False, "probe without httpGet, tcpSocket or exec: gRPC is not supported")
+        return Result(False, "missing probe handler")
 
     async def _http(self, target: Target, action: Mapping, timeout: float) -> Result:
         url, headers = http_target(action, target.container, target.ip, _AGENT)
@@ -165,6 +169,33 @@ async def _tcp(target: Target, action: Mapping, timeout: float) -> Result:
         return Result(False, f"dial tcp {host}:{port}: connect: connection refused", True)
     writer.close()
     return Result(True)
+
+
+async def _grpc(target: Target, action: Mapping, timeout: float) -> Result:
+    address, service = f"{target.ip}:{action['port']}", action.get("service") or ""
+    try:
+        async with asyncio.timeout(timeout):
+            return await _ask(target.ip, action["port"], service, address)
+    except TimeoutError:
+        return Result(False, f"timeout: health rpc did not complete within {timeout:g}s")
+    except OSError as error:
+        refused = isinstance(error, ConnectionRefusedError)
+        why = f"dial tcp {address}: connect: {(error.strerror or str(error)).lower()}"
+        said = f'error: failed to connect service at "{address}": {why}'
+        return Result(False, said, refused)
+    except GrpcError as error:
+        return Result(False, f"error: health rpc probe failed: {error}")
+
+
+async def _ask(host: str, port: int, service: str, address: str) -> Result:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        state = await grpc_health.check(reader, writer, service, address, _AGENT)
+    finally:
+        writer.close()
+    if state == grpc_health.SERVING:
+        return Result(True)
+    return Result(False, f'service unhealthy (responded with "{state}")')
 
 
 def _judged(status: int) -> Result:

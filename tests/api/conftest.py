@@ -129,7 +129,7 @@ def kubeconfig() -> Iterator[Path]:
     home, before = Path(tempfile.mkdtemp(prefix="labkit-")), os.environ.get("LABKIT_HOME")
     os.environ["LABKIT_HOME"] = str(home)
     try:
-        # A node looks after a minute whether a ConfigMap has changed; tests need not wait that long.
+        # A node looks every minute whether a ConfigMap has changed; tests shall not wait so long.
         cluster = manage.up("api", 2, {"sync-frequency": "2s"})
         yield Path(cluster.environment()["KUBECONFIG"])
     finally:
