@@ -21,7 +21,7 @@ from labkit.client.events import NORMAL, WARNING
 from labkit.clock import Clock
 from labkit.controllers import volume_decision as decision
 from labkit.controllers.informers import InformerFactory, SharingController
-from labkit.kube import objects
+from labkit.kube import objects, storage
 from labkit.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
 
 PROVISIONER = "rancher.io/local-path"
@@ -99,14 +99,14 @@ class LocalPathProvisioner(SharingController):
 
 def is_asked_for(claim: Mapping) -> bool:
     """Whether a claim waits for a volume of this provisioner."""
-    asked = decision.annotation(claim, decision.PROVISIONER) == PROVISIONER
+    asked = storage.annotation(claim, decision.PROVISIONER) == PROVISIONER
     return asked and not claim["spec"].get("volumeName") and not objects.is_deleting(claim)
 
 
 def is_to_go(volume: Mapping) -> bool:
     """Whether a volume that was made here is of no use any more."""
     return (
-        decision.annotation(volume, decision.PROVISIONED_BY) == PROVISIONER
+        storage.annotation(volume, decision.PROVISIONED_BY) == PROVISIONER
         and (volume.get("status") or {}).get("phase") == "Released"
         and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
         and not objects.is_deleting(volume)
@@ -122,7 +122,7 @@ def refusal(claim: Mapping) -> str:
         return "claim.Spec.Selector is not supported"
     if not set(spec.get("accessModes") or ()) <= _MODES:
         return "NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes"
-    if not decision.annotation(claim, decision.SELECTED_NODE):
+    if not storage.annotation(claim, storage.SELECTED_NODE):
         return "configuration error, no node was specified"
     return ""
 
@@ -140,7 +140,7 @@ def directory_name(claim: Mapping) -> str:
 
 def volume_for(claim: Mapping, storage_class: Mapping, path: str) -> dict:
     """The volume of a claim that has a node."""
-    spec, node = claim["spec"], decision.annotation(claim, decision.SELECTED_NODE)
+    spec, node = claim["spec"], storage.annotation(claim, storage.SELECTED_NODE)
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     reference = objects.object_reference(claim)
     return {

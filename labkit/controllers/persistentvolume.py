@@ -21,7 +21,7 @@ from labkit.client.events import NORMAL, WARNING
 from labkit.clock import Clock
 from labkit.controllers import volume_decision as decision
 from labkit.controllers.informers import InformerFactory, SharingController
-from labkit.kube import objects
+from labkit.kube import objects, storage
 from labkit.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
 
 _CLAIM, _VOLUME = "claim:", "volume:"
@@ -56,7 +56,7 @@ class PersistentVolumeController(SharingController):
 
     def _keys_of_volume(self, volume: Mapping) -> Iterable[str]:
         yield _VOLUME + objects.key(volume)
-        if claimant := decision.claimant(volume):
+        if claimant := storage.claimant(volume):
             yield _CLAIM + claimant
         else:
             yield from self._waiting(volume["spec"].get("storageClassName"))
@@ -80,23 +80,23 @@ class PersistentVolumeController(SharingController):
             return
         kind = self._classes.store.get(claim["spec"].get("storageClassName") or "") or {}
         waits = (
-            kind.get("volumeBindingMode") == decision.WAIT_FOR_FIRST_CONSUMER
-            and not decision.annotation(claim, decision.SELECTED_NODE)
+            kind.get("volumeBindingMode") == storage.WAIT_FOR_FIRST_CONSUMER
+            and not storage.annotation(claim, storage.SELECTED_NODE)
         )  # fmt: skip
         volume = decision.best_match(claim, self._volumes.store.values(), only_promised=waits)
         if volume:
             await self._bind(claim, volume)
         elif waits:
             message = "waiting for first consumer to be created before binding"
-            self.events.event(claim, NORMAL, decision.WAIT_FOR_FIRST_CONSUMER, message)
+            self.events.event(claim, NORMAL, storage.WAIT_FOR_FIRST_CONSUMER, message)
         else:
             await self._provision(claim, kind)
 
     def _is_obtainable(self, claim: Mapping, volume: Mapping) -> bool:
         """Whether a claim can have the volume that it names."""
-        if decision.claimant(volume):
+        if storage.claimant(volume):
             return decision.belongs_to(volume, claim)
-        if why := decision.mismatch(volume, claim):
+        if why := storage.mismatch(volume, claim):
             message = f'Cannot bind to requested volume "{volume["metadata"]["name"]}": {why}'
             self.events.event(claim, WARNING, "VolumeMismatch", message)
         return not why
@@ -113,9 +113,9 @@ class PersistentVolumeController(SharingController):
             self.events.event(claim, WARNING, "ProvisioningFailed", message)
             return
         provisioner = storage_class["provisioner"]
-        if provisioner == "kubernetes.io/no-provisioner":
+        if provisioner == storage.NO_PROVISIONER:
             return
-        if decision.annotation(claim, decision.PROVISIONER) != provisioner:
+        if storage.annotation(claim, decision.PROVISIONER) != provisioner:
             marks = {decision.PROVISIONER: provisioner, decision.PROVISIONER_BETA: provisioner}
             annotations = {**(claim["metadata"].get("annotations") or {}), **marks}
             fresh = {**claim, "metadata": {**claim["metadata"], "annotations": annotations}}
@@ -132,7 +132,7 @@ class PersistentVolumeController(SharingController):
         volume = self._volumes.store.get(name or "")
         if volume is None:
             await self._lose(claim, "ClaimLost", _LOST.format("its " if name else "reference to "))
-        elif not decision.claimant(volume) or decision.belongs_to(volume, claim):
+        elif not storage.claimant(volume) or decision.belongs_to(volume, claim):
             await self._bind(claim, volume)
         else:
             await self._lose(claim, "ClaimMisbound", _MISBOUND)
@@ -198,13 +198,13 @@ class PersistentVolumeController(SharingController):
     async def _give_up(self, volume: Mapping) -> None:
         """A volume whose claim has another one is free again, or of no use if made for it."""
         spec = volume["spec"]
-        made = decision.annotation(volume, decision.PROVISIONED_BY)
+        made = storage.annotation(volume, decision.PROVISIONED_BY)
         if made and spec.get("persistentVolumeReclaimPolicy") == "Delete":
             await self._set_phase(volume, "Released")
-        elif decision.annotation(volume, decision.BOUND_BY_CONTROLLER):
+        elif storage.annotation(volume, storage.BOUND_BY_CONTROLLER):
             meta = volume["metadata"]
             annotations = dict(meta["annotations"])
-            del annotations[decision.BOUND_BY_CONTROLLER]
+            del annotations[storage.BOUND_BY_CONTROLLER]
             free = {key: value for key, value in spec.items() if key != "claimRef"}
             fresh = {**volume, "metadata": {**meta, "annotations": annotations}, "spec": free}
             await self._set_phase(await self.client.update(PERSISTENT_VOLUMES, fresh), "Available")

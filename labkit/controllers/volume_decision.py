@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from labkit.kube import objects, quantity, selectors
+from labkit.kube import objects, selectors
+from labkit.kube.storage import (
+    BIND_COMPLETED,
+    BOUND_BY_CONTROLLER,
+    annotation,
+    capacity,
+    claimant,
+    mismatch,
+)
 
-BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 PROVISIONER_BETA = "volume.beta.kubernetes.io/storage-provisioner"
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-WAIT_FOR_FIRST_CONSUMER = "WaitForFirstConsumer"
-
-
-def annotation(obj: Mapping, name: str) -> str:
-    """An annotation, empty where it is missing."""
-    return (obj["metadata"].get("annotations") or {}).get(name) or ""
 
 
 def is_bound(claim: Mapping) -> bool:
@@ -29,42 +28,11 @@ def is_bound(claim: Mapping) -> bool:
     return bool(annotation(claim, BIND_COMPLETED))
 
 
-def size(claim: Mapping) -> int:
-    """The bytes that a claim asks for."""
-    requests = (claim["spec"].get("resources") or {}).get("requests") or {}
-    return quantity.value(requests.get("storage", 0))
-
-
-def capacity(volume: Mapping) -> int:
-    """The bytes that a volume has."""
-    return quantity.value((volume["spec"].get("capacity") or {}).get("storage", 0))
-
-
-def claimant(volume: Mapping) -> str:
-    """The key of the claim that a volume is promised to, empty where it is free."""
-    reference = volume["spec"].get("claimRef")
-    return f"{reference.get('namespace')}/{reference.get('name')}" if reference else ""
-
-
 def belongs_to(volume: Mapping, claim: Mapping) -> bool:
     """Whether a volume is this claim's, or kept for a claim of its name."""
     if claimant(volume) != objects.key(claim):
         return False
     return volume["spec"]["claimRef"].get("uid") in (None, "", claim["metadata"]["uid"])
-
-
-def mismatch(volume: Mapping, claim: Mapping) -> str:
-    """Why a volume cannot be the claim's, as upstream says it; empty if it can."""
-    spec, wanted = volume["spec"], claim["spec"]
-    if capacity(volume) < size(claim):
-        return "requested PV is too small"
-    if (spec.get("storageClassName") or "") != (wanted.get("storageClassName") or ""):
-        return "storageClassName does not match"
-    if (spec.get("volumeMode") or "Filesystem") != (wanted.get("volumeMode") or "Filesystem"):
-        return "incompatible volumeMode"
-    if not set(wanted.get("accessModes") or ()) <= set(spec.get("accessModes") or ()):
-        return "incompatible accessMode"
-    return ""
 
 
 def best_match(

@@ -15,6 +15,7 @@ from labkit.kube.resources import (
     PODS,
     STORAGE_CLASSES,
 )
+from labkit.kube.storage import SELECTED_NODE
 
 
 def claim(size: str = "1Gi", name: str = "data", **spec: object) -> dict:
@@ -156,7 +157,7 @@ async def test_a_claim_says_what_it_waits_for(world, storage):
 
 async def test_a_claim_with_a_node_gets_a_directory_and_gives_it_back(world, storage):
     await create(world, PERSISTENT_VOLUME_CLAIMS, claim(storageClassName="standard"))
-    chosen = {"metadata": {"annotations": {decision.SELECTED_NODE: "a"}}}
+    chosen = {"metadata": {"annotations": {SELECTED_NODE: "a"}}}
     await world.client.patch(PERSISTENT_VOLUME_CLAIMS, "data", chosen, "default")
     bound = await phase(world, PERSISTENT_VOLUME_CLAIMS, "data", "Bound")
     name = f"pvc-{bound['metadata']['uid']}"
