@@ -7,7 +7,7 @@ the assumption is taken back (`forget`).
 Every change of a node is a line in a log, so that whoever keeps something derived from nodes
 (`placement`) has to look at the changed ones only.
 
-Source: kube-scheduler's internal cache (assumed Pods, NodeInfo generations).
+Source: kube-scheduler's internal cache (assumed Pods, NodeInfo generations, nodeTree).
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import zip_longest
 
 from labkit.kube import objects, pods
 from labkit.scheduler.nodeinfo import NodeInfo
 from labkit.scheduler.podview import PodView, view
 
+_ZONE = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 _LOG = 20_000  # lines; one who is further behind starts anew
 
 
@@ -29,6 +31,8 @@ class Cache:
     def __init__(self) -> None:
         self.infos: dict[str, NodeInfo] = {}
         self.order: list[str] = []  # names of existing nodes, for taking turns
+        self._arrived: dict[str, None] = {}  # the same as they came
+        self._unarranged = False  # whether `order` may not take zones by turns any more
         self.places: dict[str, int] = {}  # the place of each name in `order`
         self.images: Counter[str] = Counter()  # on how many nodes an image is
         self.epoch = 0  # grows when all that is derived from nodes has become void
@@ -66,23 +70,43 @@ class Cache:
             return False  # a heartbeat
         name = (new or old)["metadata"]["name"]
         info = self.infos.setdefault(name, NodeInfo(name))
-        before = set(info.images)
+        before = set(info.images), _zone(info)
         info.set_node(new)
-        self._count_images(before, set(info.images))
+        self._count_images(before[0], set(info.images))
+        self._unarranged = self._unarranged or before[1] != _zone(info) or old is None
         if old is None:
             self.places[name] = len(self.order)
             self.order.append(name)
+            self._arrived[name] = None
         elif new is None:
             self._remove_node(info)
         self._changed(name)
         return True
 
     def _remove_node(self, info: NodeInfo) -> None:
-        self.order.remove(info.name)
-        self.places = {name: place for place, name in enumerate(self.order)}
-        self.epoch += 1  # the others have moved up
+        del self._arrived[info.name]
+        self._unarranged = True
+        self._set_order([name for name in self.order if name != info.name])
         if not info.pods:
             del self.infos[info.name]
+
+    def _set_order(self, order: list[str]) -> None:
+        self.order = order
+        self.places = {name: place for place, name in enumerate(order)}
+        self.epoch += 1
+
+    def arrange(self) -> None:
+        """Let nodes of all zones come by turns, so that the first hundreds are of every zone."""
+        if not self._unarranged:
+            return
+        self._unarranged = False
+        zones: dict[tuple, list[str]] = {}
+        for name in self._arrived:
+            zones.setdefault(_zone(self.infos[name]), []).append(name)
+        turns = zip_longest(*zones.values())
+        order = [name for turn in turns for name in turn if name is not None]
+        if order != self.order:
+            self._set_order(order)
 
     def _count_images(self, before: set[str], after: set[str]) -> None:
         if before != after:
@@ -208,6 +232,10 @@ class Cache:
             for name, pods in self.nominated.items()
         }
         return {name: expected for name, expected in found.items() if expected}
+
+
+def _zone(info: NodeInfo) -> tuple[str | None, ...]:
+    return tuple(map(info.labels.get, _ZONE))
 
 
 def _uid(pod: Mapping) -> str:

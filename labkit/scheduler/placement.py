@@ -276,6 +276,8 @@ class Placer:
     def decide(self, pod: PodView, needs: Needs = NO_NEEDS) -> Decision:
         """The best node for the Pod, or why there is none; only whose turn is next changes."""
         total = len(self.cache.order)
+        if total > _FEW:
+            self.cache.arrange()
         if why := self._blocked(pod, needs):
             return Decision(None, {}, 0, total, why)
         alike = self.alike(pod, needs)

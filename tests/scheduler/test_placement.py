@@ -252,3 +252,19 @@ def test_the_explanation_always_agrees_with_the_decision():
         if decision.node:
             cache.assume(given, decision.node)
     assert found == {True, False}
+
+
+def test_in_a_big_cluster_zones_take_turns_though_their_nodes_came_one_zone_after_the_other():
+    zone = "topology.kubernetes.io/zone"
+    nodes = [node(f"{z}{i}", labels={zone: z}) for z in "abc" for i in range(100)]
+    cache, placer = cluster(*nodes)
+    web = seen(labels=WEB)
+    decision = placer.decide(web, Needs(spread_of(web, selectors.parse("app=web"))))
+    assert decision.feasible == nodes_to_find(300) < 300
+    assert cache.order[:4] == ["a0", "b0", "c0", "a1"]
+    seen_by_now = cache.order[: decision.feasible]
+    assert [sum(name[0] == z for name in seen_by_now) for z in "abc"] == [48, 48, 48]
+    cache.set_node(nodes[0], None)
+    placer.decide(web)
+    assert cache.order[:3] == ["a1", "b0", "c0"]
+    assert cache.places["c0"] == 2
