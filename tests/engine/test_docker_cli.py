@@ -128,6 +128,58 @@ def test_stats_events_version_and_info(docker) -> None:
     assert "no isolation" in docker("info").stderr + docker("info").stdout
 
 
+def test_pause_top_rename_update_and_port(docker) -> None:
+    name = f"{docker.prefix}-p"
+    docker(
+        "run", "-d", "--name", f"{name}-0", "-m", "64m", "--cpus", ".5", "busybox", "sleep", "99"
+    )
+    assert docker("rename", f"{name}-0", name).returncode == 0
+    assert docker("pause", name).stdout == f"{name}\n"
+    assert "(Paused)" in docker("ps", "--filter", f"name={name}").stdout
+    assert docker("unpause", name).stdout == f"{name}\n"
+    titles, row = docker("top", name).stdout.splitlines()
+    assert titles.split()[:3] == ["UID", "PID", "PPID"]
+    assert row.endswith("sleep 99")
+    assert "sleep 99" in docker("top", name, "-o", "pid,args").stdout
+    updated = docker("update", "--memory", "96m", "--cpus", ".2", "--restart", "always", name)
+    assert updated.stdout == f"{name}\n", updated.stderr
+    shown = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.RestartPolicy.Name}}"
+    assert docker("inspect", "-f", shown, name).stdout == "100663296 200000000 always\n"
+    assert docker("stop", "-t", "0", name).returncode == 0
+
+
+def test_system_prune_leaves_what_is_in_use(docker) -> None:
+    label, mine = f"labkit-test={docker.prefix}", f"label=labkit-test={docker.prefix}"
+    docker("run", "--name", f"{docker.prefix}-done", "busybox", "true")
+    docker("run", "-d", "--name", f"{docker.prefix}-up", "busybox", "sleep", "99")
+    docker("network", "create", "--label", label, f"{docker.prefix}-net")
+    done = docker("system", "prune", "-f", "--filter", mine)
+    assert done.returncode == 0, done.stderr
+    assert "Deleted Containers:" in done.stdout
+    assert f"Deleted Networks:\n{docker.prefix}-net" in done.stdout
+    names = docker("ps", "-a", "--filter", mine, "--format", "{{.Names}}").stdout
+    assert names == f"{docker.prefix}-up\n"
+    for what in ("container", "network", "volume"):
+        words = () if what == "volume" else ("--filter", mine)
+        assert docker(what, "prune", "-f", *words).returncode == 0
+
+
+def test_a_restart_policy_is_shown_by_ps_and_events(docker) -> None:
+    name = f"{docker.prefix}-r"
+    docker("run", "-d", "--name", name, "--restart", "on-failure:1", "busybox", "false")
+    until(lambda: docker("inspect", "-f", "{{.State.Status}}", name).stdout == "exited\n", "ended")
+    assert docker("inspect", "-f", "{{.RestartCount}}", name).stdout == "1\n"
+    # `--until 0s` is the beginning of this second.
+    expected = ["create", "start", "die", "start", "die"]
+    until(lambda: actions(docker, name) == expected, "all events")
+
+
+def actions(docker, name: str) -> list[str]:
+    filters = ("--filter", f"container={name}", "--filter", "type=container")
+    shown = docker("events", "--since", "1m", "--until", "0s", "--format", "{{.Action}}", *filters)
+    return shown.stdout.split()
+
+
 def test_wait_prints_the_exit_code(docker) -> None:
     name = f"{docker.prefix}-w"
     docker("run", "-d", "--name", name, "busybox", "sh", "-c", "sleep 0.2; exit 6")

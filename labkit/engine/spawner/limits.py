@@ -14,7 +14,8 @@ The next look comes when a limit can be exceeded at the earliest: a busy contain
 every few milliseconds if it is near its limit, an idle one every `IDLE` nanoseconds.
 
 Invariants: parents are stopped before their children and continued after them, so that a shell
-never sees a job of its own stopped.  A process that was stopped already (Ctrl-Z in a shell) is left
+never sees a job of its own stopped; on a terminal, where shells look for that, it is waited until
+they are.  A process that was stopped already (Ctrl-Z in a shell) is left
 alone.  Nothing is continued that was not stopped here.
 
 Left out compared with cgroups: page cache and swap; CPU weights.  What has a handler for SIGCONT
@@ -23,7 +24,7 @@ Left out compared with cgroups: page cache and swap; CPU weights.  What has a ha
 
 import os
 import signal
-from time import clock_gettime_ns
+from time import clock_gettime_ns, sleep
 
 from . import procfs
 from .bandwidth import LOOK, MS, Bandwidth
@@ -32,6 +33,7 @@ IDLE = 50 * MS
 LONGEST = 100 * MS
 MEMORY_LOOK = 5 * MS  # no two looks for the sake of memory are closer
 GROWTH = 2 << 30  # bytes that a processor can fill in a second, cached pages of zeros
+STOP_ROUNDS, STOP_PAUSE = 50, 0.0001  # how often, and every how many seconds, it is looked
 ROUNDS = 10  # how often a tree is read again while it still forks
 
 
@@ -214,6 +216,8 @@ class Limits:
                 if seen and not seen.stopped:
                     procfs.send_signal(pid, signal.SIGSTOP)
                     stopped.append(pid)
+                    if seen.terminal:
+                        _await_standstill(pid)
             members = self._members(name)
 
     @staticmethod
@@ -233,6 +237,15 @@ def _moved(clocks):
     except OSError:
         return True
     return not clocks
+
+
+def _await_standstill(pid):
+    """Wait until a signal to stop has had its effect; that takes until the process is scheduled."""
+    for _ in range(STOP_ROUNDS):
+        seen = procfs.see(pid)
+        if seen is None or seen.stopped:
+            return
+        sleep(STOP_PAUSE)
 
 
 def _continue(stopped):

@@ -15,14 +15,16 @@ MARKER = b"CONTAINER_ROOT="
 
 
 class Seen:
-    """A process: whether it is stopped (by anybody), the CPU time that it and the children that it
-    has waited for have used (nanoseconds, in whole ticks), its threads, its resident bytes."""
+    """A process: whether it is stopped (by anybody), whether it has a terminal, the CPU time that
+    it and the children that it has waited for have used (nanoseconds, in whole ticks), its threads,
+    its resident bytes."""
 
-    __slots__ = ("resident", "stopped", "threads", "used", "waited")
+    __slots__ = ("resident", "stopped", "terminal", "threads", "used", "waited")
 
     def __init__(self, line):
         fields = line.rpartition(b") ")[2].split()  # the name before it may hold anything
         self.stopped = fields[0] in (b"T", b"t")
+        self.terminal = fields[4] != b"0"
         self.used = (int(fields[11]) + int(fields[12])) * TICK_NS
         self.waited = (int(fields[13]) + int(fields[14])) * TICK_NS
         self.threads = int(fields[17])
