@@ -27,6 +27,7 @@ from labkit.clusters.addresses import (
 )
 from labkit.clusters.credentials import Credentials
 from labkit.clusters.paths import ClusterDir
+from labkit.proxy.binding import Bind, bind
 
 if TYPE_CHECKING:
     from labkit.apiserver.core import APIServer
@@ -75,6 +76,11 @@ class Site:
             description["docker_host"] if engines.of(description) == engines.DOCKER else "",
             {node: virtual_nodes.contract(node, description) for node in nodes},
         )
+
+    @property
+    def docker_network(self) -> str:
+        """The network of all Pods on a real Docker daemon, where others may have a cluster too."""
+        return f"labkit-{self.directory.name}-{self.addresses.number}"
 
     @property
     def dns_port(self) -> int:
@@ -143,16 +149,16 @@ def scheduler(site: Site, client: Client) -> Scheduler:
     return Scheduler(client, site.clock)
 
 
-def service_proxy(site: Site, client: Client) -> ServiceProxy:
+def service_proxy(site: Site, client: Client, bind: Bind = bind) -> ServiceProxy:
     """The Service proxy of all nodes."""
     from labkit.proxy import ServiceProxy
 
     own = site.addresses
     local = ("127.0.0.0/8", own.service_cidr, own.node_cidr)
-    return ServiceProxy(client, site.clock, networks=map(IPv4Network, local))
+    return ServiceProxy(client, site.clock, networks=map(IPv4Network, local), bind=bind)
 
 
-def cluster_dns(site: Site, client: Client) -> ClusterDNS:
+def cluster_dns(site: Site, client: Client, bind: Bind = bind) -> ClusterDNS:
     """The cluster's DNS."""
     from labkit.proxy import ClusterDNS
     from labkit.proxy.dns_upstream import Upstream, nameservers
@@ -163,15 +169,17 @@ def cluster_dns(site: Site, client: Client) -> ClusterDNS:
         address=site.addresses.dns,
         fallback_port=DNS_FALLBACK_PORT,
         upstream=Upstream(nameservers()),
+        bind=bind,
     )
 
 
-def ingress_controller(site: Site, client: Client) -> IngressController:
+def ingress_controller(site: Site, client: Client, bind: Bind = bind) -> IngressController:
     """The Ingress controller."""
     from labkit.proxy.ingress import IngressController, Ports
 
     ports = Ports(status=INGRESS_STATUS_PORT)
-    return IngressController(client, site.clock, address=site.addresses.ingress, ports=ports)
+    address = site.addresses.ingress
+    return IngressController(client, site.clock, address=address, ports=ports, bind=bind)
 
 
 def metrics_server(site: Site, client: Client) -> MetricsServer:
@@ -213,7 +221,8 @@ def docker_engine(site: Site, report: Callable[[str], None]) -> DockerEngine:
     """The cluster's part of a real Docker daemon; `report` is told what it has made."""
     from labkit.clusters.docker_engine import DockerEngine
 
-    return DockerEngine(site.directory, site.addresses, site.docker_host, report)
+    own = site.directory, site.addresses, site.docker_network
+    return DockerEngine(*own, site.docker_host, report)
 
 
 def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: int) -> Kubelet:
@@ -236,6 +245,6 @@ def kubelet(site: Site, client: Client, node: str, docker_url: str, dns_port: in
             virtual=site.virtual[node],
             **settings.of_part("kubelet", site.settings),
         ),
-        network=directory.docker_network if site.docker_host else "",
+        network=site.docker_network if site.docker_host else "",
         labels=directory.docker_labels,
     )

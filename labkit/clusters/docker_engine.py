@@ -2,16 +2,16 @@
 
 The nodes' kubelets speak to dockerd as they speak to the embedded engine.  Two things are wanting:
 
-- **Addresses.**  Pods of all nodes are on one Docker network `labkit-<cluster>`, whose bridge is on
-  this machine, so that every Pod's address is reached from here.  The other way, containers reach
+- **Addresses.**  Pods of all nodes are on one Docker network, whose bridge is on this machine, so
+  that every Pod's address is reached from here.  The other way, containers reach
   this machine at any address that it takes for its own; so the ranges of Services and nodes are
   made its own, and Service proxy, DNS and API server listen there as they do on loopback addresses.
 - **An end.**  Containers are children of dockerd and outlive the cluster's daemon.
 
 Both are done by the guard (`labkit/apps/guard`), a container with the host's network that is
-connected to us: it makes the routes, opens ports below 1024 for an ordinary user, and removes
-every container, the network and the routes when the connection closes, however we died.  Should
-the guard itself be killed, the next `labkit up` or `labkit down` starts it again.
+connected to us: it makes the routes, binds sockets to ports that an ordinary user may not have, and
+removes every container, the network and the routes when the connection closes, however we died.
+Should the guard itself be killed, the next `labkit up` or `labkit down` starts it again.
 
 What that asks for: a dockerd on this very machine, on a unix socket, that is not rootless.
 """
@@ -38,6 +38,7 @@ from labkit.errors import ClusterError
 _GUARD_LABEL = "io.labkit.guard"
 _SOCKET = "guard.sock"
 _GUARD_SECONDS = 60.0  # until the guard has removed what was left, and is ready
+_ANSWER_SECONDS = 5.0
 _SWEEP_SECONDS = 60.0
 _FAILED = 1  # the exit code of a guard that could not remove everything
 _PACKET = 4096
@@ -45,19 +46,20 @@ _ERRORS = (DockerError, aiohttp.ClientError, OSError)
 
 
 class DockerEngine:
-    """A cluster's part of the Docker daemon at `url`."""
+    """A cluster's part of the Docker daemon at `url`, with `network` for its Pods."""
 
     def __init__(
         self,
         directory: ClusterDir,
         addresses: Addresses,
+        network: str,
         url: str,
         report: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._directory, self._addresses, self._url = directory, addresses, url
+        self._network = network
         self._report = report
         self._guard: socket.socket | None = None
-        self._asking = asyncio.Lock()
 
     async def start(self) -> None:
         """Have images, addresses and a network.  Raises ClusterError."""
@@ -76,10 +78,14 @@ class DockerEngine:
             self._guard.close()
             self._guard = None
 
-    async def bind(self, address: str, port: int, kind: str) -> socket.socket:
-        """A socket at a port that only root may have; `kind` is "tcp" or "udp".  Raises OSError."""
-        async with self._asking:
-            return await asyncio.to_thread(_ask_for_port, self._guard, address, port, kind)
+    def bind(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        """Bind a socket, also to a port that is root's alone.  Raises OSError."""
+        try:
+            sock.bind(address)
+        except PermissionError:
+            if self._guard is None:
+                raise
+            _have_bound(self._guard, sock, address)
 
     async def _start_guard(self, docker: Docker) -> None:
         with _listening(self._directory) as listener:
@@ -103,7 +109,7 @@ class DockerEngine:
         # What is started by hand in the network gets an address that is no node's.
         subnet = {"Subnet": own.cluster_cidr, "IPRange": own.bridge_cidr}
         config = {
-            "Name": self._directory.docker_network,
+            "Name": self._network,
             "CheckDuplicate": True,
             "Labels": self._directory.docker_labels,
             "IPAM": {"Config": [subnet]},
@@ -265,7 +271,7 @@ async def _accepted(listener: socket.socket, container) -> socket.socket:
 async def _ready(loop: asyncio.AbstractEventLoop, listener: socket.socket) -> socket.socket | None:
     guard, _ = await loop.sock_accept(listener)
     if await loop.sock_recv(guard, _PACKET):
-        guard.setblocking(True)
+        guard.settimeout(_ANSWER_SECONDS)
         return guard
     guard.close()
     return None
@@ -279,14 +285,10 @@ def _guard_failed(why: str) -> ClusterError:
     )
 
 
-def _ask_for_port(guard: socket.socket | None, address: str, port: int, kind: str) -> socket.socket:
-    if guard is None:
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-    guard.send(json.dumps({"bind": [address, port, kind]}).encode())
-    answer, descriptors, _, _ = socket.recv_fds(guard, _PACKET, 1, socket.MSG_CMSG_CLOEXEC)
-    if not descriptors:
-        code = json.loads(answer)["errno"] if answer else errno.EACCES
+def _have_bound(guard: socket.socket, sock: socket.socket, address: tuple[str, int]) -> None:
+    """Pass the guard our socket; what it does to it is done to ours."""
+    socket.send_fds(guard, [json.dumps(address).encode()], [sock.fileno()])
+    answer = guard.recv(_PACKET)
+    code = json.loads(answer)["errno"] if answer else errno.EACCES
+    if code:
         raise OSError(code, os.strerror(code))
-    sock = socket.socket(fileno=descriptors[0])
-    sock.setblocking(False)
-    return sock

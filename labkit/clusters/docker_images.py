@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 APPS = Path(labkit.apps.__file__).parent
 PYTHON = "python:3-slim"
-OWN_BASE = "labkit/base:latest"
+OWN_BASE = "labkit/base"
 GUARD = "labkit/guard:latest"
 
 
@@ -54,43 +54,59 @@ WANTED = (
 
 async def ensure(docker: Docker, report: Callable[[str], None]) -> None:
     """Have all images that a cluster needs.  Raises ClusterError, DockerError."""
+    lacking = {image: await _missing(docker, image) for image in WANTED}
+    if not any(lacking.values()):
+        return
     base = await _base(docker, report)
-    online = base == PYTHON
-    for image in WANTED:
-        missing = [name for name in image.names if not await _is_current(docker, image, name, base)]
-        if not missing:
-            continue
-        if image.public and online and await _pulled(docker, image.names[0]):
-            await _tag(docker, image.names[0], missing)
-        elif _is_base(image.app, base):
-            await _tag(docker, base, missing)
-        else:
-            await _build(docker, image, base, missing)
-        report(f"image {image.names[0]}")
+    for image, names in lacking.items():
+        if names:
+            await _make(docker, image, base, names)
+            report(f"image {image.names[0]}")
+
+
+async def _missing(docker: Docker, image: Wanted) -> list[str]:
+    """The names of an image that are not there, or stand for what was built of other sources."""
+    return [name for name in image.names if not await _is_current(docker, image, name)]
+
+
+async def _is_current(docker: Docker, image: Wanted, name: str) -> bool:
+    found = await _inspect(docker, name)
+    if found is None or image.public:
+        return found is not None
+    built = (found["Config"].get("Labels") or {}).get(BUILT)
+    return built is None or built == source_of(image.app)
 
 
 async def _base(docker: Docker, report: Callable[[str], None]) -> str:
     """The image from which the lab's are built."""
     if await _inspect(docker, PYTHON) or await _pulled(docker, PYTHON):
         return PYTHON
-    found = await _inspect(docker, OWN_BASE)
     source = base_image.source()
-    if found is None or _built_from(found) != source:
+    own = f"{OWN_BASE}:{source}"
+    if await _inspect(docker, own) is None:
         await _import(docker, source)
         report("image labkit/base, from this Python")
-    return OWN_BASE
+    return own
 
 
-async def _is_current(docker: Docker, image: Wanted, name: str, base: str) -> bool:
-    found = await _inspect(docker, name)
-    if found is None:
-        return False
-    built = _built_from(found)
-    return built is None or built == source_of(image.app, base)
+async def _make(docker: Docker, image: Wanted, base: str, names: list[str]) -> None:
+    if image.public and base == PYTHON and await _pulled(docker, image.names[0]):
+        await _tag(docker, image.names[0], names)
+    elif image.app == "busybox" and base != PYTHON and base_image.busybox():
+        await _tag(docker, base, names)  # it has all that the image has, and better
+    else:
+        old = await _inspect(docker, names[0])
+        await _build(docker, image, base, names)
+        if old:
+            await _remove_unused(docker, old["Id"])
 
 
-def _built_from(found: dict) -> str | None:
-    return (found["Config"].get("Labels") or {}).get(BUILT)
+async def _remove_unused(docker: Docker, image_id: str) -> None:
+    try:
+        await docker.images.delete(image_id)
+    except DockerError as error:
+        if error.status not in (404, 409):  # 409: it has another name, or a container
+            raise
 
 
 async def _inspect(docker: Docker, name: str) -> dict | None:
@@ -118,7 +134,7 @@ async def _tag(docker: Docker, name: str, others: list[str]) -> None:
 
 
 async def _build(docker: Docker, image: Wanted, base: str, names: list[str]) -> None:
-    labels = {BUILT: source_of(image.app, base)}
+    labels = {BUILT: source_of(image.app)}
     said = await docker.images.build(
         fileobj=context(image.app, base),
         encoding="gzip",
@@ -140,9 +156,8 @@ async def _build(docker: Docker, image: Wanted, base: str, names: list[str]) -> 
 
 async def _import(docker: Docker, source: str) -> None:
     """Make the base image of one layer, as `docker import` does."""
-    repository, _, tag = OWN_BASE.rpartition(":")
     changes = f'ENV PATH={base_image.PATH}\nCMD ["sh"]\nLABEL {BUILT}={source}'
-    query = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": changes}
+    query = {"fromSrc": "-", "repo": OWN_BASE, "tag": source, "changes": changes}
     data = await base_image.rootfs()
     async with docker._query("images/create", method="POST", params=query, data=data) as response:
         await response.read()
@@ -163,19 +178,12 @@ def context(app: str, base: str) -> io.BytesIO:
     return packed
 
 
-def source_of(app: str, base: str) -> str:
-    """What an image is made of, as a short hash."""
-    if _is_base(app, base):
-        return base_image.source()
-    digest = hashlib.sha256(base_image.source().encode() if base == OWN_BASE else base.encode())
-    for name, mode, data in _members(app, base):
+def source_of(app: str) -> str:
+    """What an image is made of, as a short hash; the base is left out, any will do."""
+    digest = hashlib.sha256()
+    for name, mode, data in _members(app, PYTHON):
         digest.update(f"{name}\0{mode:o}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()[:16]
-
-
-def _is_base(app: str, base: str) -> bool:
-    """Whether the base has all that the image has, better than the image: busybox itself."""
-    return app == "busybox" and base == OWN_BASE and base_image.busybox() is not None
 
 
 def _members(app: str, base: str) -> Iterator[tuple[str, int, bytes]]:

@@ -21,6 +21,7 @@ from labkit.clusters import assembly, bootstrap, identities, image_options
 from labkit.clusters.assembly import Site
 from labkit.clusters.paths import ClusterDir
 from labkit.kubelet import Kubelet
+from labkit.proxy.binding import bind
 
 
 class EmbeddedCluster:
@@ -33,6 +34,7 @@ class EmbeddedCluster:
         self.site = Site.read(directory, clock)
         self._owned = contextlib.AsyncExitStack()
         self._http: HTTPServer | None = None
+        self._bind = bind
 
     async def start(self, report: Callable[[str], None]) -> None:
         """Start every part.  Raises LabkitError and OSError; `stop` then ends what had started."""
@@ -40,7 +42,7 @@ class EmbeddedCluster:
         identities.make(site.directory, site.addresses, site.nodes, site.clock.now())
         report("certificates")
         if site.docker_host:
-            await self._own(assembly.docker_engine(site, report))
+            self._bind = (await self._own(assembly.docker_engine(site, report))).bind
             report("addresses and network on the Docker daemon")
         api = assembly.api_server(site)
         await self._own(api)
@@ -71,8 +73,8 @@ class EmbeddedCluster:
         metrics = assembly.metrics_server(site, self._client(api, "system:metrics-server"))
         for group, version in assembly.metrics_apis():
             api.aggregate(group, version, metrics.handle)
-        proxy = assembly.service_proxy(site, self._client(api, "system:kube-proxy"))
-        dns = assembly.cluster_dns(site, self._client(api, "system:coredns"))
+        proxy = assembly.service_proxy(site, self._client(api, "system:kube-proxy"), self._bind)
+        dns = assembly.cluster_dns(site, self._client(api, "system:coredns"), self._bind)
         manager = self._client(api, "system:kube-controller-manager")
         parts = [
             assembly.controller_manager(site, manager),
@@ -87,7 +89,8 @@ class EmbeddedCluster:
         await bootstrap.storage_class(self._client(api, "labkit"))
         await bootstrap.remove_other_nodes(self._client(api, "labkit"), site)
         kubelets = [self._kubelet(api, node, dns.port) for node in site.nodes]
-        ingress = assembly.ingress_controller(site, self._client(api, "system:ingress-controller"))
+        client = self._client(api, "system:ingress-controller")
+        ingress = assembly.ingress_controller(site, client, self._bind)
         await asyncio.gather(*(self._own(part) for part in (proxy, ingress, *kubelets)))
         await image_options.pull(kubelets[0], site.pre_pull)  # the nodes share the engine
         await self._own(metrics)  # after the kubelets, so that its first round finds them

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -296,8 +297,9 @@ def _sweep_docker(directory: ClusterDir) -> None:
     if engines.of(description) == engines.DOCKER:
         from labkit.clusters import docker_engine
 
-        own = addresses.of(description)
-        asyncio.run(docker_engine.sweep(directory, own, description["docker_host"]))
+        work = docker_engine.sweep(directory, addresses.of(description), description["docker_host"])
+        with ThreadPoolExecutor(1) as thread:  # for a notebook's own has a loop that runs
+            thread.submit(asyncio.run, work).result()
 
 
 def no_such_cluster(name: str) -> ClusterError:

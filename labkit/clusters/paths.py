@@ -163,11 +163,6 @@ class ClusterDir:
         return Path(tempfile.gettempdir()) / f"labkit-{os.getuid()}-{digest}"
 
     @property
-    def docker_network(self) -> str:
-        """The Docker network of all Pods, on a real Docker daemon."""
-        return f"labkit-{self.name}"
-
-    @property
     def docker_labels(self) -> dict[str, str]:
         """What marks the cluster's containers: two users may have a cluster `lab` on one daemon."""
         return {"io.labkit.cluster": str(self.root)}

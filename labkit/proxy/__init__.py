@@ -3,6 +3,7 @@
 Reading order:
 
 - `rules`: which addresses a Service is served at, and by which endpoints; pure.
+- `binding`: how an address is taken.
 - `affinity`: which endpoint a client of a Service with session affinity goes back to.
 - `forward`: a listener and the pairs of sockets behind it.
 - `proxy`: `ServiceProxy`, a kube-proxy: the listeners of every Service.

@@ -33,6 +33,7 @@ from labkit.clock import Clock
 from labkit.errors import ClusterError
 from labkit.kube.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 from labkit.proxy import records, rules
+from labkit.proxy.binding import Bind, bind
 from labkit.proxy.dns_upstream import Upstream
 from labkit.proxy.records import Directory, Record
 
@@ -65,7 +66,9 @@ class ClusterDNS:
         fallback_port: int,
         domain: str = "cluster.local",
         upstream: Upstream | None = None,
+        bind: Bind = bind,
     ) -> None:
+        self._take = bind
         self.address, self.port, self._fallback_port = address, port, fallback_port
         self._clock = clock
         self._services = Informer(client, SERVICES, clock)
@@ -189,13 +192,13 @@ class ClusterDNS:
     def _bind(self) -> tuple[socket.socket, socket.socket]:
         """TCP and UDP sockets on one port."""
         try:
-            pair = _bind_pair(self.address, self.port)
+            pair = _bind_pair(self.address, self.port, self._take)
         except OSError as error:
             if error.errno not in _REFUSED_PORT:
                 raise self._no_port(error) from error
             log.info("port refused port=%d error=%s", self.port, error)
             try:
-                pair = _bind_pair(self.address, self._fallback_port)
+                pair = _bind_pair(self.address, self._fallback_port, self._take)
             except OSError as fallback_error:
                 raise self._no_port(fallback_error) from fallback_error
         self.port = pair[0].getsockname()[1]
@@ -331,7 +334,7 @@ def _endpoint_ips(slice_: Mapping) -> set[str]:
     return {endpoint["addresses"][0] for endpoint in slice_.get("endpoints") or ()}
 
 
-def _bind_pair(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+def _bind_pair(address: str, port: int, bind: Bind) -> tuple[socket.socket, socket.socket]:
     """TCP and UDP sockets on the same port; with port 0 on one that is free for both."""
     tries = 1 if port else _PORT_TRIES
     while True:
@@ -339,10 +342,10 @@ def _bind_pair(address: str, port: int) -> tuple[socket.socket, socket.socket]:
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tcp.bind((address, port))
+            bind(tcp, (address, port))
             # Several may bind a port with SO_REUSEADDR, but only one may listen.
             tcp.listen()
-            udp.bind(tcp.getsockname())
+            bind(udp, tcp.getsockname())
             return tcp, udp
         except OSError:
             tcp.close()

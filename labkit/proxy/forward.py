@@ -32,6 +32,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from labkit.proxy.affinity import Affinity
+from labkit.proxy.binding import Bind, bind
 from labkit.proxy.rules import Address
 
 log = logging.getLogger(__name__)
@@ -58,12 +59,15 @@ class Tally:
 
 class Forwarder:
     """Owns all proxied connections; `source` picks the endpoints, `node_of` says on which node
-    a client's address is."""
+    a client's address is, `bind` takes the listeners' addresses."""
 
     def __init__(
-        self, source: random.Random, node_of: Callable[[str], str | None] = lambda client: None
+        self,
+        source: random.Random,
+        node_of: Callable[[str], str | None] = lambda client: None,
+        bind: Bind = bind,
     ) -> None:
-        self._source, self._node_of = source, node_of
+        self._source, self._node_of, self.bind = source, node_of, bind
         self._clients: set[_Client] = set()
         self._dials: set[asyncio.Task] = set()
 
@@ -148,7 +152,7 @@ class Listener:
         try:
             # Closed connections linger in TIME_WAIT and must not keep the address from us.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(self.address)
+            self.forwarder.bind(sock, self.address)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(
                 lambda: _Client(self), sock=sock, backlog=_BACKLOG

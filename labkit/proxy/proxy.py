@@ -29,6 +29,7 @@ from labkit.clock import Clock
 from labkit.kube.resources import ENDPOINT_SLICES, NODES, SERVICES
 from labkit.proxy import rules
 from labkit.proxy.affinity import Affinity
+from labkit.proxy.binding import Bind, bind
 from labkit.proxy.forward import Forwarder, Listener
 from labkit.proxy.rules import Address, Target
 
@@ -58,12 +59,13 @@ class ServiceProxy(Controller):
         node_port_addresses: Iterable[str] = ("127.0.0.1",),
         networks: Iterable[IPv4Network] = rules.LOOPBACK,
         seed: int | None = None,
+        bind: Bind = bind,
     ) -> None:
         super().__init__(client, clock)
         self.events = EventRecorder(client, clock, "kube-proxy")
         self._node_port_addresses = tuple(node_port_addresses)
         self._networks = tuple(networks)
-        self._forwarder = Forwarder(random.Random(seed), self._node_of)
+        self._forwarder = Forwarder(random.Random(seed), self._node_of, bind)
         self._listeners: dict[str, dict[Address, Listener]] = {}
         self._holders: dict[Address, str] = {}
         self._affinities: dict[str, dict[str, Affinity]] = {}  # by Service and port's name

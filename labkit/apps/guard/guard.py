@@ -8,8 +8,8 @@ network, and it connects back to the daemon's socket.  That connection is the li
 2. The cluster's addresses for Services and nodes become this machine's own ("AnyIP": a route of
    type `local` to the loopback interface), so that the Service proxy can listen there and
    containers reach it through their default gateway.
-3. Ports that an ordinary user may not have (53, 80, 443) are opened on request and passed to the
-   daemon as open sockets (SCM_RIGHTS).
+3. Sockets that the daemon passes (SCM_RIGHTS) are bound to ports that an ordinary user may not have
+   (53, 80, 443).
 4. When the connection closes, however the daemon died, everything is removed again.
 
 Without a daemon to connect to, steps 1 and 4 are all there is: that is how leftovers are removed
@@ -19,14 +19,12 @@ A cluster's addresses go with its number, which is another cluster's as soon as 
 So there is a lock on them: who listens on the abstract socket `labkit-<number>` has it.
 
 `LABKIT_GUARD` is JSON: `label` of the containers and the network (`key=value`), `self`, the label
-of this container, the cluster's `number` and its `ranges` of addresses.  Messages on the socket
-are packets of JSON: `{"bind": ["10.96.0.10", 53, "udp"]}` is answered with `{"errno": 0}` and the
-socket.
+of this container, the cluster's `number` and its `ranges` of addresses.  A packet of the
+daemon is a socket and its `["10.96.0.10", 53]`, answered with `{"errno": 0}`.
 
-It imports nothing of labkit and needs Python 3.8.
+It imports nothing of labkit and needs Python 3.9.
 """
 
-import array
 import errno
 import http.client
 import ipaddress
@@ -129,38 +127,22 @@ def _attribute(kind, data):
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), kind) + data
 
 
-def bind(address, port, kind):
-    """A socket at the address: listening for "tcp", bound for "udp"."""
-    sock = socket.socket(
-        socket.AF_INET, {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[kind]
-    )
-    try:
-        if kind == "tcp":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address, port))
-        if kind == "tcp":
-            sock.listen(1024)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
 def serve(daemon):
-    """Answer until the daemon closes the connection or dies."""
+    """Bind the sockets that the daemon passes, until it closes the connection or dies."""
     while True:
         try:
-            packet = daemon.recv(PACKET)
+            packet, descriptors, _, _ = socket.recv_fds(daemon, PACKET, 1)
         except OSError:
             return
         if not packet:
             return
-        try:
-            with bind(*json.loads(packet)["bind"]) as sock:
-                passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [sock.fileno()]))]
-                daemon.sendmsg([b'{"errno": 0}'], passed)
-        except OSError as error:
-            daemon.send(json.dumps({"errno": error.errno}).encode())
+        code = 0
+        with socket.socket(fileno=descriptors[0]) as sock:
+            try:
+                sock.bind(tuple(json.loads(packet)))
+            except OSError as error:
+                code = error.errno
+        daemon.send(json.dumps({"errno": code}).encode())
 
 
 def main():

@@ -25,6 +25,7 @@ from labkit.kube.resources import (
     SERVICES,
 )
 from labkit.proxy import rules
+from labkit.proxy.binding import Bind, bind
 from labkit.proxy.ingress import routes
 from labkit.proxy.ingress.certificates import Certificates
 from labkit.proxy.ingress.forward import Forward
@@ -46,7 +47,9 @@ class IngressController(Controller):
 
     name = "ingress-controller"
 
-    def __init__(self, client: Client, clock: Clock, *, address: str, ports: Ports) -> None:
+    def __init__(
+        self, client: Client, clock: Clock, *, address: str, ports: Ports, bind: Bind = bind
+    ) -> None:
         super().__init__(client, clock)
         self.address = address
         self.events = EventRecorder(client, clock, "nginx-ingress-controller")
@@ -69,7 +72,7 @@ class IngressController(Controller):
         self.on_change(self._ingresses, self._ingress_changed)
         self.on_change(self._classes, self._class_changed)
         forward = Forward(self._find, self.endpoints, self._secure_port, self.metrics, clock)
-        self._server = IngressServer(address, ports, forward, self.metrics)
+        self._server = IngressServer(address, ports, forward, self.metrics, bind)
 
     @property
     def ports(self) -> Ports:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from labkit.errors import ClusterError
+from labkit.proxy.binding import Bind, bind
 from labkit.proxy.ingress.forward import Forward
 from labkit.proxy.ingress.metrics import CONTENT_TYPE, RequestMetrics
 
@@ -42,8 +43,14 @@ class IngressServer:
     """Three listeners at one address; `ports` are those that it got, once they are bound."""
 
     def __init__(
-        self, address: str, ports: Ports, forward: Forward, metrics: RequestMetrics
+        self,
+        address: str,
+        ports: Ports,
+        forward: Forward,
+        metrics: RequestMetrics,
+        bind: Bind = bind,
     ) -> None:
+        self._take = bind
         self._address, self.ports = address, ports
         self._forward, self._metrics = forward, metrics
         self._sockets: list[socket.socket] = []
@@ -54,7 +61,7 @@ class IngressServer:
         """Take the ports: clients wait until `start`.  Raises ClusterError where there are none."""
         wanted, (http, https) = self.ports, self.ports.fallbacks
         for choice in ((wanted.http, http), (wanted.https, https), (wanted.status,)):
-            self._sockets.append(_bind(self._address, choice))
+            self._sockets.append(_bind(self._address, choice, self._take))
         got = [sock.getsockname()[1] for sock in self._sockets]
         self.ports = replace(wanted, http=got[0], https=got[1], status=got[2])
 
@@ -97,12 +104,12 @@ class IngressServer:
         return web.Response(status=404, text="404 page not found\n")
 
 
-def _bind(address: str, ports: tuple[int, ...]) -> socket.socket:
+def _bind(address: str, ports: tuple[int, ...], bind: Bind) -> socket.socket:
     for port in ports:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((address, port))
+            bind(sock, (address, port))
             # Several may bind with SO_REUSEADDR, but only one may listen.
             sock.listen(_BACKLOG)
             return sock
