@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import orjson
 
-from labkit.kube import nodeselectors, objects
+from labkit.kube import nodeselectors, objects, selectors
 from labkit.kube.storage import (
     BIND_COMPLETED,
     NO_PROVISIONER,
@@ -224,8 +224,10 @@ def _waiting(claim: Mapping, storage: Storage) -> Waiting:
 
 def _suits(volume: Mapping, claim: Mapping, taken: Mapping[str, str]) -> bool:
     owner = claimant(volume) or taken.get(volume["metadata"]["name"])
+    wanted = selectors.from_label_selector(claim["spec"].get("selector") or {})
     return (
         owner in (None, objects.key(claim))
+        and (owner is not None or selectors.matches(wanted, objects.labels(volume)))
         and not objects.is_deleting(volume)
         and not mismatch(volume, claim)
     )

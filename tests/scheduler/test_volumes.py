@@ -123,3 +123,12 @@ def test_a_volume_that_is_promised_to_another_claim_is_not_chosen():
     there = [volume("v", "local")]
     assert volumes([claim(kind="local")], there, {"v": "default/log"}).choose(NODES[0]) is None
     assert volumes([claim(kind="local")], there, {"v": "default/data"}).choose(NODES[0])
+
+
+def test_a_claim_may_select_its_volume_by_labels():
+    fast = volume("fast", "local")
+    fast["metadata"]["labels"] = {"speed": "high"}
+    asks = claim(kind="local")
+    asks["spec"]["selector"] = {"matchLabels": {"speed": "high"}}
+    assert volumes([asks], [volume("a", "local"), fast]).choose(NODES[0]) == {"data": "fast"}
+    assert volumes([asks], [volume("a", "local")]).choose(NODES[0]) is None
