@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api.conftest import MERGE, Wire, until
-from tests.api.workloads import daemon_set, pods_of, reasons, rolled_out, template
+from tests.api.workloads import daemon_set, pods_of, rolled_out, template, told
 from tests.kubectl.conftest import Kubectl
 
 
@@ -30,7 +30,7 @@ def test_each_node_has_its_pod(wire: Wire, ns: str, in_group, nodes: list[str]):
     keys = {each["key"] for each in pods[0]["spec"]["tolerations"]}
     assert {"node.kubernetes.io/not-ready", "node.kubernetes.io/unschedulable"} <= keys
     name = pods[0]["metadata"]["name"]
-    assert ("SuccessfulCreate", f"Created pod: {name}") in reasons(wire, ns, "agent")
+    told(wire, ns, "agent", ("SuccessfulCreate", f"Created pod: {name}"))
     wire.ok("DELETE", f"{ns}/pods/{name}")
     until(
         lambda: (

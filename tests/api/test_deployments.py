@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.api.conftest import MERGE, Wire, until
-from tests.api.workloads import condition, pods_of, reasons, rolled_out, template
+from tests.api.workloads import condition, pods_of, rolled_out, template, told
 from tests.kubectl.conftest import Kubectl
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -68,10 +68,10 @@ def test_a_rollout_that_hangs_keeps_to_its_bounds_and_says_so(wire: Wire, ns: st
     change(wire, path, template=broken("web"))
 
     def timed_out():
-        told = condition(wire.ok("GET", path), "Progressing")
-        return told.get("reason") == "ProgressDeadlineExceeded" and told
+        found = condition(wire.ok("GET", path), "Progressing")
+        return found.get("reason") == "ProgressDeadlineExceeded" and found
 
-    told = until(timed_out, 60, "its deadline is over")
+    progressing = until(timed_out, 60, "its deadline is over")
     path_of_sets = f"{in_group('apps/v1')}/replicasets"
     (new,) = (
         each
@@ -79,14 +79,13 @@ def test_a_rollout_that_hangs_keeps_to_its_bounds_and_says_so(wire: Wire, ns: st
         if each["metadata"]["annotations"][REVISION] == "2"
     )
     name = new["metadata"]["name"]
-    assert told["status"] == "False"
-    assert told["message"] == f'ReplicaSet "{name}" has timed out progressing.'
+    assert progressing["status"] == "False"
+    assert progressing["message"] == f'ReplicaSet "{name}" has timed out progressing.'
     # One more than four may exist, and one fewer than four be ready.
     assert sizes(wire, in_group, "web") == {1: 3, 2: 2}
     available = condition(wire.ok("GET", path), "Available")
     assert (available["status"], available["reason"]) == ("True", "MinimumReplicasAvailable")
-    told = ("ScalingReplicaSet", f"Scaled up replica set {name} from 0 to 1")
-    assert told in reasons(wire, ns, "web")
+    told(wire, ns, "web", ("ScalingReplicaSet", f"Scaled up replica set {name} from 0 to 1"))
 
 
 def test_scaled_in_the_middle_of_a_rollout_both_revisions_get_their_share(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.api.conftest import MERGE, Wire, until
-from tests.api.workloads import condition, job, pods_of, reasons
+from tests.api.workloads import condition, job, pods_of, reasons, told
 from tests.kubectl.conftest import Kubectl
 
 TRACKING = "batch.kubernetes.io/job-tracking"
@@ -28,7 +28,7 @@ def test_a_job_runs_its_pods_to_their_end(wire: Wire, ns: str, in_group, k: Kube
     assert len(pods) == 3
     assert not any(TRACKING in pod["metadata"].get("finalizers", ()) for pod in pods)
     assert "3/3" in k("get", "job", "sum")
-    until(lambda: ("Completed", "Job completed") in reasons(wire, ns, "sum"), what="the Event")
+    told(wire, ns, "sum", ("Completed", "Job completed"))
 
 
 def test_indexes_tell_pods_apart(wire: Wire, ns: str, in_group, k: Kubectl):
@@ -50,16 +50,15 @@ def test_a_job_that_fails_says_why(wire: Wire, ns: str, in_group):
     jobs = f"{in_group('batch/v1')}/jobs"
     wire.ok("POST", jobs, job("broken", "exit 1", backoffLimit=0))
     status = ended(wire, f"{jobs}/broken", "Failed")["status"]
-    told = [(each["type"], each["reason"]) for each in status["conditions"]]
-    assert told == [
+    conditions = [(each["type"], each["reason"]) for each in status["conditions"]]
+    assert conditions == [
         ("FailureTarget", "BackoffLimitExceeded"),
         ("Failed", "BackoffLimitExceeded"),
     ]
     assert status["failed"] == 1
     message = "Job has reached the specified backoff limit"
     assert status["conditions"][1]["message"] == message
-    told = ("BackoffLimitExceeded", message)
-    until(lambda: told in reasons(wire, ns, "broken"), what="the Event")
+    told(wire, ns, "broken", ("BackoffLimitExceeded", message))
 
 
 def test_a_failure_policy_ends_a_job_at_once(wire: Wire, ns: str, in_group):
@@ -120,8 +119,7 @@ def test_a_suspended_job_is_resumed(wire: Wire, ns: str, in_group):
     wire.ok("PATCH", f"{jobs}/later", resumed, type=MERGE)
     status = ended(wire, f"{jobs}/later")["status"]
     assert condition({"status": status}, "Suspended")["reason"] == "JobResumed"
-    told = reasons(wire, ns, "later")
-    assert {("Suspended", "Job suspended"), ("Resumed", "Job resumed")} <= told
+    told(wire, ns, "later", ("Suspended", "Job suspended"), ("Resumed", "Job resumed"))
 
 
 def test_a_deleted_pod_is_replaced_once_it_has_stopped(wire: Wire, ns: str, in_group):
@@ -179,5 +177,5 @@ def test_a_cron_job_starts_jobs(wire: Wire, ns: str, in_group, k: Kubectl):
     assert "True" in k("get", "cronjob", "tick")
     k("create", "job", "by-hand", "--from=cronjob/tick")
     ended(wire, f"{batch}/jobs/by-hand")
-    told = {reason for reason, _ in reasons(wire, ns, "tick")}
-    assert {"SuccessfulCreate", "SawCompletedJob"} <= told
+    wanted = {"SuccessfulCreate", "SawCompletedJob"}
+    until(lambda: wanted <= {reason for reason, _ in reasons(wire, ns, "tick")}, what="the Events")

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from tests.api.conftest import MERGE, Wire, until
-from tests.api.workloads import names, pods_of, reasons, rolled_out, stateful_set, template
+from tests.api.workloads import (
+    condition,
+    names,
+    pods_of,
+    rolled_out,
+    stateful_set,
+    template,
+    told,
+)
 from tests.kubectl.conftest import Kubectl
 
 
@@ -15,7 +23,17 @@ def up(replicas: int) -> dict[str, int]:
 
 def test_pods_have_names_and_come_one_after_the_other(wire: Wire, ns: str, in_group):
     sets = f"{in_group('apps/v1')}/statefulsets"
-    wire.ok("POST", sets, stateful_set("db", 3))
+    ready: list[str] = []
+    with wire.watch(f"{ns}/pods") as events:
+        wire.ok("POST", sets, stateful_set("db", 3))
+        for event in events:
+            name = event["object"]["metadata"]["name"]
+            if event["type"] == "ADDED":
+                assert name == f"db-{len(ready)}", f"it comes after {ready}"
+            if condition(event["object"], "Ready").get("status") == "True" and name not in ready:
+                ready.append(name)
+            if len(ready) == 3:
+                break
     found = rolled_out(wire, f"{sets}/db", **up(3))
     assert found["status"]["currentRevision"] == found["status"]["updateRevision"]
     pods = pods_of(wire, ns, "db")
@@ -26,11 +44,7 @@ def test_pods_have_names_and_come_one_after_the_other(wire: Wire, ns: str, in_gr
         assert labels["apps.kubernetes.io/pod-index"] == str(number)
         assert labels["controller-revision-hash"] == found["status"]["updateRevision"]
         assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == (f"db-{number}", "db")
-    # Times in the API are whole seconds, so that the order shows in revisions.
-    born = [int(pod["metadata"]["resourceVersion"]) for pod in pods]
-    assert born == sorted(born)
-    message = "create Pod db-0 in StatefulSet db successful"
-    assert ("SuccessfulCreate", message) in reasons(wire, ns, "db")
+    told(wire, ns, "db", ("SuccessfulCreate", "create Pod db-0 in StatefulSet db successful"))
 
 
 def test_an_update_stops_at_the_partition(wire: Wire, ns: str, in_group):
@@ -136,8 +150,7 @@ def test_a_claim_waits_for_its_first_consumer_and_outlives_it(wire: Wire, ns: st
     }
     wire.ok("POST", claims, body)
     message = "waiting for first consumer to be created before binding"
-    told = ("WaitForFirstConsumer", message)
-    until(lambda: told in reasons(wire, ns, "disk"), what="the claim says what it waits for")
+    told(wire, ns, "disk", ("WaitForFirstConsumer", message))
     assert "Pending" in k("get", "pvc", "disk")
     inner = template("user")
     inner["spec"]["volumes"] = [{"name": "d", "persistentVolumeClaim": {"claimName": "disk"}}]

@@ -86,3 +86,9 @@ def reasons(wire: Wire, ns: str, name: str) -> set[tuple[str, str]]:
     selector = f"involvedObject.name={name}"
     found = wire.ok("GET", f"{ns}/events", fieldSelector=selector)["items"]
     return {(each["reason"], each["message"]) for each in found}
+
+
+def told(wire: Wire, ns: str, name: str, *events: tuple[str, str]) -> None:
+    """Wait until there are these Events, (reason, message), about the object of that name."""
+    wanted = set(events)
+    until(lambda: wanted <= reasons(wire, ns, name), 30, f"the Events {events} about {name}")
