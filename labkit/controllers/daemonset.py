@@ -11,6 +11,7 @@ Update on a DaemonSet".
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from labkit.client import ApiError, Client
@@ -48,7 +49,8 @@ class DaemonSetController(SharingController):
     ) -> None:
         super().__init__(client, clock, informers)
         self.expectations = Expectations(clock)
-        self._failures: dict[tuple[str, str], tuple[float, float]] = {}  # (delay, last one's time)
+        # By DaemonSet and Node: how long to wait after a Pod that failed, and when the last did.
+        self._failures: defaultdict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
         self._sets = self.watch(DAEMON_SETS)
         self._sets.add_index("namespace", lambda obj: (obj["metadata"]["namespace"],))
         self._pods = self.watch(PODS, enqueue=False)
@@ -67,6 +69,7 @@ class DaemonSetController(SharingController):
         daemon_set = self._sets.store.get(key)
         if daemon_set is None:
             self.expectations.forget(key)
+            self._failures.pop(key, None)
             return None
         if not daemon_set["spec"].get("selector"):
             message = "This daemon set is selecting all pods. A non-empty selector is required."
@@ -89,7 +92,7 @@ class DaemonSetController(SharingController):
         nodes, now = self._all_nodes(), self.clock.now()
         found = daemon_decision.by_node(await self._claimed(daemon_set))
         work = daemon_decision.manage(daemon_set, nodes, found, revision_hash, now)
-        wait = self._replace_ended(daemon_set, work)
+        wait = self._replace_ended(daemon_set, work, self._failures[key])
         await self._carry_out(key, daemon_set, work, revision_hash)
         strategy = (daemon_set["spec"].get("updateStrategy") or {}).get("type")
         if strategy == "RollingUpdate" and self.expectations.satisfied(key):
@@ -106,7 +109,9 @@ class DaemonSetController(SharingController):
         await self._history.forget(history.surplus(revisions.old, live, limit))
         return wait
 
-    def _replace_ended(self, daemon_set: Mapping, work: Work) -> float | None:
+    def _replace_ended(
+        self, daemon_set: Mapping, work: Work, failures: dict[str, tuple[float, float]]
+    ) -> float | None:
         """Delete Pods that have ended, failed ones ever more slowly; seconds until the next."""
         delays, now = [], self.clock.monotonic()
         for pod, node in work.ended:
@@ -115,7 +120,7 @@ class DaemonSetController(SharingController):
             if pods.phase(pod) == "Succeeded":
                 message = f"Found succeeded {where}, will try to delete it"
                 self.events.event(daemon_set, NORMAL, "SucceededDaemonPod", message)
-            elif (left := self._back_off((daemon_set["metadata"]["uid"], node), now)) > 0:
+            elif (left := _back_off(failures, node, now)) > 0:
                 delays.append(left)
                 continue
             else:
@@ -123,16 +128,6 @@ class DaemonSetController(SharingController):
                 self.events.event(daemon_set, WARNING, "FailedDaemonPod", message)
             work.delete.append(pod)
         return min(delays, default=None)
-
-    def _back_off(self, place: tuple[str, str], now: float) -> float:
-        """Seconds until a failed Pod may be replaced; 0 counts this one."""
-        delay, last = self._failures.get(place, (0.0, now))
-        if now - last > 2 * _LONGEST_DELAY:
-            delay = 0.0
-        if (left := last + delay - now) > 0:
-            return left
-        self._failures[place] = (min(max(2 * delay, _FIRST_DELAY), _LONGEST_DELAY), now)
-        return 0.0
 
     # What there is, and what changes.
 
@@ -247,6 +242,17 @@ class DaemonSetController(SharingController):
         if status != before:
             await self.client.update(DAEMON_SETS, {**daemon_set, "status": status}, "status")
         return status["numberReady"] == status.get("numberAvailable", 0)
+
+
+def _back_off(failures: dict[str, tuple[float, float]], node: str, now: float) -> float:
+    """Seconds until a failed Pod may be replaced; 0 counts this one."""
+    delay, last = failures.get(node, (0.0, now))
+    if now - last > 2 * _LONGEST_DELAY:
+        delay = 0.0
+    if (left := last + delay - now) > 0:
+        return left
+    failures[node] = (min(max(2 * delay, _FIRST_DELAY), _LONGEST_DELAY), now)
+    return 0.0
 
 
 def _placement(node: Mapping) -> tuple:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 
@@ -267,3 +268,26 @@ async def test_a_failed_pod_is_replaced_and_the_event_says_where(world, running,
     await world.until(replaced)
     message = f"Found failed daemon pod default/{name} on node a, will try to kill it"
     assert ("FailedDaemonPod", message) in await world.until(lambda: world.reasons("agent"))
+
+
+@pytest.mark.looptime
+async def test_a_pod_that_fails_again_and_again_is_replaced_ever_later(virtual):
+    async with virtual.world() as world:
+        await world.node("a")
+        async with virtual.run(DaemonSetController(world.client, world.clock)):
+            body = daemon_set()
+            body["metadata"] = {"name": "agent", "namespace": "default"}
+            await world.client.create(DAEMON_SETS, body)
+            seen, born = set(), []
+
+            async def fresh():
+                found = [p for p in await world.pods() if p["metadata"]["name"] not in seen]
+                return found and found[0]
+
+            for _ in range(5):
+                pod = await world.until(fresh, 60)
+                born.append(world.clock.monotonic())
+                seen.add(pod["metadata"]["name"])
+                await world.set_status(PODS, pod, {"phase": "Failed"})
+    pauses = [later - earlier for earlier, later in itertools.pairwise(born)]
+    assert pauses == [pytest.approx(seconds, abs=0.9) for seconds in (0, 1, 2, 4)]
