@@ -1,10 +1,8 @@
 """The kubelet: makes the Pods of one Node run on a container engine.
 
 Two streams wake it: the Pods with its `spec.nodeName` (an informer) and the engine's events about
-its containers.  Each names a Pod, whose uid goes into a work queue; a sync of that Pod
-(`pod_worker`) compares what should be with what is and does the next steps.  There is no polling
-per container; a relist every 10 s compares the kubelet's picture with the engine's list, in case
-an event was lost.
+its containers (`pleg`).  Each names a Pod, whose uid goes into a work queue; a sync of that Pod
+(`pod_worker`) compares what should be with what is and does the next steps.
 
 Invariants: at most one sync per Pod at a time; a container's exit, once seen, is never unseen; the
 end of the kubelet ends no container, and a new kubelet finds them again by their labels.
@@ -18,8 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import aclosing
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 
 from labkit.client import Client, EventRecorder, Informer, WorkQueue
@@ -34,14 +31,14 @@ from labkit.kubelet.elastic import Elastic
 from labkit.kubelet.eviction_manager import EvictionManager
 from labkit.kubelet.hooks import Hooks
 from labkit.kubelet.images import Images, field_path
-from labkit.kubelet.instances import EXITED, Instance
 from labkit.kubelet.ipam import AddressPool
 from labkit.kubelet.node import NodeAgent
+from labkit.kubelet.pleg import Pleg
 from labkit.kubelet.pod_state import PodState, Tools
 from labkit.kubelet.pod_worker import PodWorker
 from labkit.kubelet.probe_actions import Result
 from labkit.kubelet.probes import Prober
-from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
+from labkit.kubelet.runtime import Runtime
 from labkit.kubelet.server import KubeletServer
 from labkit.kubelet.settings import KubeletSettings
 from labkit.kubelet.sources import Sources
@@ -52,9 +49,6 @@ from labkit.kubelet.view import Evicted
 from labkit.kubelet.volume_manager import VolumeManager
 
 log = logging.getLogger(__name__)
-
-_RECONNECT = 1.0  # seconds between attempts to reach the engine
-_ENGINE_WORDS = {"created": inst.CREATED, "running": inst.RUNNING, "paused": inst.RUNNING}
 
 
 class Kubelet:
@@ -92,9 +86,7 @@ class Kubelet:
         self._queue = WorkQueue(clock)
         self._states: dict[str, PodState] = {}  # by Pod uid
         self._tasks: set[asyncio.Task] = set()
-        self._engine_up = True  # until the contrary is seen
         self._pods_started = False  # whether the Pods' informer runs
-        self._pods_listed = False  # whether its first list is here
         marks = {inst.NODE: node_name, **(labels or {})}
         self._runtime = Runtime(docker_url, marks, node_ip)
         self._shared_network, self._addresses = network, AddressPool()
@@ -109,6 +101,15 @@ class Kubelet:
             self._network_ready,
             self._recorder,
             network,
+        )
+        self._pleg = Pleg(
+            self._runtime,
+            clock,
+            self._node,
+            self.settings.relist_period,
+            self._states,
+            self._queue.add,
+            self._pods_known,
         )
         dns = ClusterDns(cluster_dns, cluster_dns_port, cluster_domain)
         place = NodePlace(marks, network or node_name, dns, node_ip)
@@ -195,7 +196,7 @@ class Kubelet:
         await self._node.start()
         if self._elastic:
             await self._elastic.start()
-        self._spawn(self._follow_engine())
+        self._spawn(self._pleg.run())
         if not self.settings.virtual:
             meter = Meter(self._runtime, self._clock)
             self._spawn(self._eviction.run(meter, self._states))
@@ -310,41 +311,7 @@ class Kubelet:
         used = {one.ip for one in runs if one.is_sandbox}
         return self._addresses.take(uid, self._node.pod_cidr, used)
 
-    # The engine
-
-    async def _follow_engine(self) -> None:
-        """Follow the engine's events, and begin anew when the connection breaks."""
-        while True:
-            try:
-                async with aclosing(self._runtime.events()) as events:
-                    await self._follow(events)
-            except ENGINE_ERRORS as error:
-                self._engine_lost(message_of(error))
-            except Exception:
-                # Without this loop the kubelet is deaf: whatever happens, it goes on.
-                log.exception("engine's events not understood node=%s", self.node_name)
-            await self._clock.sleep(_RECONNECT)
-
-    async def _follow(self, events: AsyncIterator[Mapping]) -> None:
-        await anext(events)
-        # Connected: from now on no event is lost, so a list now completes the picture.
-        self._engine_up = True
-        await self._node.engine_connected()
-        await self._relist()
-        self._pods_known()
-        relisting = self._spawn(self._keep_relisting())
-        try:
-            async for event in events:
-                await self._engine_event(event)
-        finally:
-            relisting.cancel()
-        raise ConnectionError("the engine ended its stream of events")
-
-    def _engine_lost(self, why: str) -> None:
-        if self._engine_up:
-            log.warning("engine lost node=%s error=%s", self.node_name, why)
-        self._engine_up = False
-        self._node.engine_lost(why)
+    # The first picture
 
     def _pods_known(self) -> None:
         """The engine's containers are known, so Pods may be looked at."""
@@ -353,56 +320,10 @@ class Kubelet:
             self._pods.start()
             self._spawn(self._find_orphans())
 
-    async def _keep_relisting(self) -> None:
-        while True:
-            await self._clock.sleep(self.settings.relist_period)
-            try:
-                await self._relist()
-            except ENGINE_ERRORS as error:
-                log.info("relist failed node=%s error=%s", self.node_name, message_of(error))
-
-    async def _engine_event(self, event: Mapping) -> None:
-        action, actor = event.get("Action", ""), event.get("Actor") or {}
-        uid = (actor.get("Attributes") or {}).get(inst.POD_UID, "")
-        container_id, state = actor.get("ID", ""), self._states.get(uid)
-        if state is None:
-            return
-        if action == "destroy":
-            self._lost(state, container_id)
-        elif action == "die":
-            await self._look(container_id)
-
-    async def _relist(self) -> None:
-        known = {one: state for state in self._states.values() for one in state.instances}
-        listed = await self._runtime.list_states()
-        for container_id, word in listed.items():
-            state = known.get(container_id)
-            seen = state and state.instances.get(container_id)
-            if seen is None or seen.state != _ENGINE_WORDS.get(word, EXITED):
-                await self._look(container_id)
-        for container_id in known.keys() - listed.keys():
-            self._lost(known[container_id], container_id)
-
-    async def _look(self, container_id: str) -> None:
-        seen = await self._runtime.inspect(container_id)
-        if seen is None or not seen.pod_uid:
-            return
-        state = self._states.get(seen.pod_uid)
-        if state is None:
-            # Before the informer's first list the Pod may still come; after it, it is gone.
-            state = PodState(_stand_in(seen), stand_in=True, gone=self._pods_listed)
-            self._states[seen.pod_uid] = state
-        if state.note(seen):
-            self._queue.add(seen.pod_uid)
-
-    def _lost(self, state: PodState, container_id: str) -> None:
-        if state.lose(container_id):
-            self._queue.add(state.pod["metadata"]["uid"])
-
     async def _find_orphans(self) -> None:
         """Containers whose Pod went while no kubelet was looking: their Pods are gone."""
         await self._pods.synced()
-        self._pods_listed = True
+        self._pleg.pods_listed = True
         self._tools.volumes.remove_others(self._states)
         for uid in [uid for uid, state in self._states.items() if state.stand_in]:
             self._pod_gone(uid)
@@ -410,21 +331,3 @@ class Kubelet:
 
 def _revision(pod: Mapping) -> int:
     return int(pod["metadata"].get("resourceVersion") or 0)
-
-
-def _stand_in(seen: Instance) -> dict:
-    """In place of the Pod of a container that was found, until the API's own is seen."""
-    labels = seen.labels or {}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": labels.get(inst.POD_NAME, ""),
-            "namespace": labels.get(inst.POD_NAMESPACE, ""),
-            "uid": seen.pod_uid,
-        },
-        "spec": {
-            "containers": [],
-            "terminationGracePeriodSeconds": int(labels.get(inst.GRACE_PERIOD) or 30),
-        },
-    }

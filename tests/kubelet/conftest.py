@@ -8,6 +8,7 @@ static busybox, for no image can be pulled offline).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import shutil
 import ssl
@@ -56,10 +57,10 @@ class SteppedClock(Clock):
         due = self.monotonic() + max(0.0, seconds)
         await asyncio.sleep(0)
         while (left := due - self.monotonic()) > 0:
-            try:
-                await asyncio.wait_for(self._stepped.wait(), left)
-            except TimeoutError:
-                pass
+            # Not wait_for, which may swallow a cancellation that comes with a step.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._stepped.wait()
 
     def step(self, seconds: float) -> None:
         """Let `seconds` pass."""
