@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import posixpath
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from labkit.engine.image import Image
 from labkit.engine.references import Reference, parse
 from labkit.engine.runtime import Runtime
 from labkit.engine.server import RUNTIME, Route, answer, flag, stream_json
+
+log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 _BUILDKIT = (
@@ -60,7 +63,10 @@ class Build:
                 image_routes.tag(self.runtime, image, reference)
                 yield _line(f"Successfully tagged {reference.familiar}\n")
         except (BuildError, EngineError, OSError) as error:
-            yield {"errorDetail": {"message": str(error)}, "error": str(error)}
+            yield _failure(str(error))
+        except Exception as error:  # there is no status any more that could tell of it
+            log.exception("a build failed")
+            yield _failure(f"{type(error).__name__}: {error}")
 
     async def _steps(self) -> AsyncIterator[Message]:
         count = len(self.instructions) + bool(self.labels)
@@ -108,6 +114,10 @@ class Build:
         image = self.builder.image(self.runtime.clock.now())
         self.runtime.images.add(image)
         return image
+
+
+def _failure(message: str) -> Message:
+    return {"errorDetail": {"message": message}, "error": message}
 
 
 def _line(text: str) -> Message:

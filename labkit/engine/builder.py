@@ -175,7 +175,8 @@ class Builder:
         return f" USER {self._config['User']}"
 
     def _workdir(self, instruction: Instruction) -> str:
-        path = self._absolute(self._expand(instruction.rest))
+        given = self._expand(instruction.rest)
+        path = given if given.startswith("/") else self._absolute(given)
         self._config["WorkingDir"] = path
         self._tree.make_directory(self._tree.resolve(path))
         self._layer = self._tree.digest()
@@ -236,18 +237,14 @@ class Builder:
             entry = self._store(member)
             self._tree.put(place, entry)
             return f"file:{entry.digest}"
-        self._tree.make_directory(place, member.mode)
+        self._tree.make_directory(place)
         placed = [self._put(place, name, below) for name, below in self._context.below(origin)]
         text = json.dumps(placed)
         return f"dir:{hashlib.sha256(text.encode()).hexdigest()}"
 
     def _put(self, place: str, name: str, member: Member) -> tuple[str, Entry]:
-        path = posixpath.join(place, name)
         entry = self._store(member)
-        if entry.is_directory:
-            self._tree.make_directory(self._tree.resolve(path), entry.mode)
-        else:
-            self._tree.put(path, entry)
+        self._tree.put(posixpath.join(place, name), entry)
         return name, entry
 
     def _store(self, member: Member) -> Entry:

@@ -73,14 +73,16 @@ class Context:
         if clean == ".." or clean.startswith("../"):
             raise CopyError(f"forbidden path outside the build context: {source} ()")
         if _WILD & set(clean):
-            return sorted(one for one in self.members if one and path_match(clean, one))
-        clean = "" if clean == "." else clean
-        if self.resolve(clean) not in self.members:
-            raise CopyError(
-                "file not found in build context or excluded by .dockerignore: "
-                f"stat {clean}: file does not exist"
-            )
-        return [clean]
+            found = sorted(one for one in self.members if one and path_match(clean, one))
+        else:
+            found = ["" if clean == "." else clean]
+        for one in found:
+            if self.resolve(one) not in self.members:
+                raise CopyError(
+                    "file not found in build context or excluded by .dockerignore: "
+                    f"stat {one}: file does not exist"
+                )
+        return found
 
     def below(self, path: str) -> Iterator[tuple[str, Member]]:
         """What is in a directory (a resolved path), with paths relative to it, in order."""

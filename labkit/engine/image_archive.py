@@ -172,7 +172,7 @@ def _lay_over(files: Tree, layer: tarfile.TarFile, blobs: Blobs) -> None:
             elif name.startswith(_WHITEOUT):
                 files.remove(posixpath.join(directory, name.removeprefix(_WHITEOUT)))
             elif info.isdir():
-                files.make_directory(files.resolve(path), info.mode & 0o777 | 0o700)
+                files.put(path, Entry(info.mode & 0o777 | 0o700))
             elif info.issym():
                 files.put(path, Entry(0o777, target=info.linkname))
             elif info.islnk():

@@ -64,25 +64,29 @@ class Tree:
         """`path` with all links followed; what does not exist is taken as it stands."""
         return follow(path, lambda place: self.entries.get(place, _NOTHING).target)
 
-    def make_directory(self, path: str, mode: int = DIRECTORY_MODE) -> None:
-        """A directory at a resolved path, with its parents.  Raises TreeError."""
+    def make_directory(self, path: str) -> None:
+        """Have a directory at a resolved path, with its parents.  Raises TreeError."""
         if path == "/" or (path in self.entries and self.entries[path].is_directory):
             return
         if path in self.entries:
             raise TreeError(f"mkdir {path}: not a directory")
         self.make_directory(posixpath.dirname(path))
-        self.entries[path] = Entry(mode)
+        self.entries[path] = Entry(DIRECTORY_MODE)
 
     def put(self, path: str, entry: Entry) -> None:
-        """A file or a link, in the place of what was there.  Raises TreeError."""
+        """A file or a link in the place of what was there; a directory together with one.
+
+        Raises TreeError.
+        """
         parent = self.resolve(posixpath.dirname(path))
         self.make_directory(parent)
         place = posixpath.join(parent, posixpath.basename(path))
-        if place in ("/", *FIXED):
-            raise TreeError(f"cannot overwrite directory {place} with non-directory")
-        if self.is_directory(place):
+        if self.is_directory(place) and not entry.is_directory:
+            if place in ("/", *FIXED):
+                raise TreeError(f"cannot overwrite directory {place} with non-directory")
             self.remove(place)
-        self.entries[place] = entry
+        if place != "/":
+            self.entries[place] = entry
 
     def remove(self, path: str, *, itself: bool = True) -> None:
         """Take away what is at a resolved path, with what is below it, or only that."""

@@ -346,6 +346,17 @@ def test_nothing_is_put_anywhere_but_in_the_tree() -> None:
     assert not {"/out/file", "/up/file"} & set(tree.entries)
 
 
+def test_a_directory_takes_the_place_of_anything_but_a_directory() -> None:
+    tree = Tree({"/a": Entry(0o644, 1, "d"), "/l": Entry(0o777, target="b"), "/b": Entry(0o700)})
+    for path in ("/a", "/l", "/b"):
+        tree.put(path, Entry(0o750))
+    tree.put("/l/x", Entry(0o644, 1, "d"))
+    assert set(tree.entries) == {"/a", "/b", "/l", "/l/x"}
+    assert tree.entries["/b"].mode == 0o750
+    with pytest.raises(TreeError, match="mkdir /l/x: not a directory"):
+        tree.make_directory("/l/x/y")
+
+
 def test_links_in_a_circle_are_found() -> None:
     tree = Tree({"/a": Entry(0o777, target="b"), "/b": Entry(0o777, target="a")})
     with pytest.raises(TreeError, match="too many levels of symbolic links"):
@@ -399,8 +410,9 @@ def test_a_link_that_leaves_the_context_leads_to_nothing() -> None:
     context = contexts.from_tar(archive("a", passwd="/etc/passwd", up="../../a"))
     assert context.read("passwd") is None
     assert context.read("up") == b"a", "`..` ends at the context"
-    with pytest.raises(contexts.CopyError, match="file not found in build context"):
-        context.select("passwd")
+    for source in ("passwd", "pass*"):
+        with pytest.raises(contexts.CopyError, match="file not found in build context"):
+            context.select(source)
     with pytest.raises(contexts.CopyError, match="forbidden path outside the build context"):
         context.select("../a")
 
