@@ -17,8 +17,9 @@ Reading order, from the outside in:
 - `store`, `store_sqlite`: what is durable.
 - `bootstrap`, `housekeeping`: what the server makes and does by itself.
 - `transport`: the client's seam in memory.
-- Who may do what: `attributes`, `rbac`, `authorizer`, `node_authorizer`, `escalation`,
-  `default_roles`, `controller_roles`, `reconcile_roles`, `validate_rbac`; `reviews` and `tokens`.
+- Who may do what: `attributes`, `rbac`, `authorizer`, `node_authorizer`, `node_restriction`,
+  `escalation`, `default_roles`, `controller_roles`, `reconcile_roles`, `validate_rbac`; `reviews`
+  and `tokens`.
 - At the door: `gate`, `auth`, `impersonation`, `audit`.
 - Over HTTPS: `http`, `bodies`, `protobuf`, `negotiation`, `answers`, `compression`, `streams`,
   `tables`; `pages`, `discovery`, `openapi`.

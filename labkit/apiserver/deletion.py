@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from labkit.apiserver import convert, options, reads, statuses
+from labkit.apiserver import convert, node_restriction, options, reads, statuses
 from labkit.apiserver.request import Result
 from labkit.apiserver.target import Call, Target
 from labkit.apiserver.validate_policy import SYSTEM_PRIORITIES
@@ -55,6 +55,7 @@ async def _delete(writes: Writes, call: Call, wanted: dict) -> Result:
     target, row = call.target, call.target.row
     await writes.state.settled(row.storage, target.key)
     existing = writes.existing(target)
+    node_restriction.check(call, existing.obj, None)
     _check(target, existing.obj, wanted)
     outcome = _outcome(existing.obj, wanted, target, writes.clock.now())
     item = existing

@@ -15,7 +15,17 @@ from dataclasses import replace
 
 import orjson
 
-from labkit.apiserver import convert, decode, escalation, fields, meta, patching, statuses, tracking
+from labkit.apiserver import (
+    convert,
+    decode,
+    escalation,
+    fields,
+    meta,
+    node_restriction,
+    patching,
+    statuses,
+    tracking,
+)
 from labkit.apiserver.admission import (
     CREATE,
     UPDATE,
@@ -70,6 +80,7 @@ class Writes:
         _start_status(obj, row)
         row.strategy.default(obj)
         tracking.created(call, self.find, obj, owners, now)
+        node_restriction.check(call, None, obj)
         attributes = Attributes(self.state, row, CREATE, obj, dry_run=call.dry_run)
         await self.admission.prepare(attributes)
         self.admission.mutate(attributes)
@@ -208,6 +219,7 @@ class Writes:
         """Store a complete successor of `existing`; without a difference nothing happens."""
         if obj == existing.obj:
             return Result(200, convert.served(call.target.row, existing), tuple(call.warnings))
+        node_restriction.check(call, existing.obj, obj)
         row, key = call.target.row, call.target.key
         if may_go(obj):
             # Watches see what was there; who took the last finalizer away sees what he made of it.

@@ -131,6 +131,15 @@ def test_a_part_may_do_its_own_work_only(parts: Parts, k: Kubectl, part, questio
     assert said.split()[0] == answer
 
 
+def test_a_kubelet_writes_no_other_node(parts: Parts, k: Kubectl):
+    path = parts[NODE].kubeconfig
+    other = k.run("label", "node", "parts-worker3", "disk=ssd", "--kubeconfig", path)
+    assert "cannot get resource" in other.stderr or "is forbidden" in other.stderr
+    k("label", "node", "parts-worker2", "disk=ssd", "--kubeconfig", path)
+    own = k.run("taint", "node", "parts-worker2", "mine=x:NoSchedule", "--kubeconfig", path)
+    assert 'node "parts-worker2" is not allowed to modify taints' in own.stderr
+
+
 def test_without_its_scheduler_a_cluster_binds_no_pod(parts: Parts, k: Kubectl):
     parts["kube-scheduler"].stop()
     k("run", "waits", "--image=todolist")
@@ -149,7 +158,8 @@ def test_requests_are_answered_while_the_control_plane_is_away(
         for name in plane:
             parts[name].stop(signal.SIGKILL)
         assert load.result()["errors"].sum() == 0
-    assert {each.state for each in parts.start()} == {"running"}
+    parts.start()
+    until(lambda: {each.state for each in parts.facts()} == {"running"}, 30, "all parts run")
     k("scale", "deployment/web", "--replicas=7")
     k("rollout", "status", "deployment/web", "--timeout=30s")
     k("scale", "deployment/web", "--replicas=6")
