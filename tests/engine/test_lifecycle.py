@@ -131,7 +131,7 @@ def test_on_failure_does_not_restart_a_success(lab: Lab) -> None:
 
 def test_a_container_between_two_runs_is_restarting(lab: Lab) -> None:
     container = lab.run("exit 3", **restarting("always"))
-    until(lambda: restarts(lab, container) >= 5, "the waits are long by now")
+    until(lambda: restarts(lab, container) >= 6, "the waits are long by now", 40)
     until(lambda: state(lab, container)["Restarting"], "it waits")
     seen = state(lab, container)
     assert (seen["Status"], seen["Running"], seen["Pid"]) == ("restarting", True, 0)
@@ -216,6 +216,23 @@ def test_a_throttled_container_answers_execs_and_stops_in_its_own_way(lab: Lab) 
     assert container.exec_run(["echo", "here"]) == (0, b"here\n")
     container.stop(timeout=30)
     assert state(lab, container)["ExitCode"] == 7
+
+
+def test_a_throttled_container_can_be_paused_and_is_throttled_afterwards(lab: Lab) -> None:
+    container = lab.run(BURN, nano_cpus=100_000_000)
+    until(lambda: throttling(lab, container)[1]["throttled_periods"], "it is throttled", 40)
+    container.pause()
+    used, _ = throttling(lab, container)
+    time.sleep(0.5)
+    after, data = throttling(lab, container)
+    assert after == used
+    container.unpause()
+    until(
+        lambda: throttling(lab, container)[1]["throttled_periods"] > data["throttled_periods"],
+        "it is throttled again",
+        40,
+    )
+    assert throttling(lab, container)[0] > used
 
 
 def test_an_update_changes_the_cpu_limit_of_a_running_container(lab: Lab) -> None:
