@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from tests.api.conftest import MERGE, Wire, until
 from tests.api.workloads import (
     condition,
+    daemon_set,
     names,
     pods_of,
     rolled_out,
@@ -96,6 +101,40 @@ def test_scaling_down_takes_the_highest_and_deletion_of_one_brings_it_back(
         return pod and pod["metadata"]["uid"] != first["metadata"]["uid"]
 
     until(back, 30, "queue-0 is back")
+
+
+@pytest.mark.parametrize(
+    ("plural", "make"), [("statefulsets", stateful_set), ("daemonsets", daemon_set)]
+)
+def test_orphans_are_adopted_by_a_new_owner_as_they_are(
+    wire: Wire, ns: str, in_group, plural: str, make: Callable[[str], dict]
+):
+    apps = in_group("apps/v1")
+    path = f"{apps}/{plural}/same"
+
+    def uids() -> dict[str, str]:
+        """{name of a Pod: its UID}"""
+        return {p["metadata"]["name"]: p["metadata"]["uid"] for p in pods_of(wire, ns, "same")}
+
+    def settled() -> dict[str, str]:
+        def ready():
+            status = wire.ok("GET", path)["status"]
+            if plural == "statefulsets":
+                return status.get("readyReplicas") == 2
+            return status.get("numberReady") == status.get("desiredNumberScheduled") != 0
+
+        until(ready, 60, "all are ready")
+        return uids()
+
+    wire.ok("POST", f"{apps}/{plural}", make("same"))
+    before = settled()
+    wire.ok("DELETE", path, propagationPolicy="Orphan")
+    until(lambda: wire.get(path).status_code == 404, 30, "the owner is gone")
+    assert uids() == before
+    owner = wire.ok("POST", f"{apps}/{plural}", make("same"))["metadata"]["uid"]
+    assert settled() == before
+    revisions = wire.ok("GET", f"{apps}/controllerrevisions", labelSelector="app=same")["items"]
+    assert [each["metadata"]["ownerReferences"][0]["uid"] for each in revisions] == [owner]
 
 
 def storage(name: str, **policy: str) -> dict:
