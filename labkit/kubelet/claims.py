@@ -29,7 +29,9 @@ async def host_path(sources: Sources, namespace: str, volume: Mapping) -> dict:
     reference = ((found or {}).get("spec") or {}).get("claimRef") or {}
     if reference.get("uid") != claim["metadata"]["uid"]:
         raise VolumeError(f"{where}: PV {bound_to} is not bound to it")
-    return {"name": volume["name"], "hostPath": _source(bound_to, found["spec"])}
+    read_only = bool(volume["persistentVolumeClaim"].get("readOnly"))
+    source = _source(bound_to, found["spec"])
+    return {"name": volume["name"], "hostPath": source, "readOnly": read_only}
 
 
 def _source(name: str, spec: Mapping) -> dict:

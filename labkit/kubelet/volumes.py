@@ -126,13 +126,17 @@ class PodDirectory:
         """
         mounts = [
             f"{self._source(container, index, mount, values)}:{mount['mountPath']}"
-            f"{':ro' if mount.get('readOnly') else ''}"
+            f"{':ro' if mount.get('readOnly') or self._is_read_only(mount) else ''}"
             for index, mount in enumerate(container.get("volumeMounts") or ())
             if mount["name"] in self._volumes
         ]
         if path := container.get("terminationMessagePath"):
             mounts.append(f"{self.message_file(container, attempt)}:{path}")
         return sorted(mounts, key=lambda one: one.split(":")[1].rstrip("/").count("/"))
+
+    def _is_read_only(self, mount: Mapping) -> bool:
+        """Whether the Pod has its volume for reading alone, as a claim can be had."""
+        return bool(self._volumes[mount["name"]].get("readOnly"))
 
     def _source(
         self, container: Mapping, index: int, mount: Mapping, values: Mapping[str, str]

@@ -6,6 +6,7 @@ import pytest
 
 from labkit.kubelet import claims
 from labkit.kubelet.volume_content import VolumeError
+from labkit.kubelet.volumes import PodDirectory
 
 VOLUME = {"name": "data", "persistentVolumeClaim": {"claimName": "disk"}}
 
@@ -44,7 +45,18 @@ def volume(uid: str = "1", **source: object) -> dict:
 )
 async def test_a_claim_stands_for_the_directory_of_its_volume(source, expected):
     found = await claims.host_path(Sources(claim(), volume(**source)), "default", VOLUME)
-    assert found == {"name": "data", "hostPath": expected}
+    assert found == {"name": "data", "hostPath": expected, "readOnly": False}
+
+
+async def test_a_claim_may_be_had_for_reading_alone(tmp_path):
+    source = {"claimName": "disk", "readOnly": True}
+    sources = Sources(claim(), volume(hostPath={"path": "/d"}))
+    found = await claims.host_path(
+        sources, "default", {"name": "data", "persistentVolumeClaim": source}
+    )
+    pod = {"metadata": {"uid": "1"}, "spec": {"volumes": [found]}}
+    container = {"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    assert PodDirectory(tmp_path, pod).binds(container, {}, 0) == ["/d:/data:ro"]
 
 
 @pytest.mark.parametrize(
