@@ -34,7 +34,7 @@ def _one(name: str) -> str:
         f"{name}: up",
         f"  server      {found.server}",
         f"  context     {found.context}  (in {found.kubeconfig})",
-        f"  containers  {found.docker_host}",
+        f"  containers  {found.docker_host}  ({found.engine} engine)",
         f"  daemon      pid {found.pid}, {memory:.0f} MiB, {len(children)} processes under it",
     ]
     if found.parts == settings.SEPARATE:
