@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     env.set_defaults(func=_env)
     _add_parts(commands)
     _add_load(commands)
+    _add_simulate(commands)
     return parser
 
 
@@ -131,6 +132,12 @@ def _add_parts(commands) -> None:
 
 def _add_load(commands) -> None:
     from labkit.load import cli
+
+    cli.add_parser(commands)
+
+
+def _add_simulate(commands) -> None:
+    from labkit.simulate import cli
 
     cli.add_parser(commands)
 

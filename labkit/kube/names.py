@@ -14,12 +14,17 @@ import uuid
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _GENERATED_SUFFIX = 5
 _MAX_BASE = 63 - _GENERATED_SUFFIX
-_UIDS = random.Random()  # seeded by the system, whatever others do to the shared one
+_SOURCE = random.Random()  # seeded by the system, whatever others do to the shared one
+
+
+def seed(number: int) -> None:
+    """Make names and uids repeatable in this process: for simulations."""
+    _SOURCE.seed(number)
 
 
 def random_suffix(length: int = _GENERATED_SUFFIX, source: random.Random | None = None) -> str:
     """`length` random letters of the safe alphabet; `source` makes it repeatable."""
-    return "".join((source or random).choices(ALPHABET, k=length))
+    return "".join((source or _SOURCE).choices(ALPHABET, k=length))
 
 
 def generated(prefix: str, source: random.Random | None = None) -> str:
@@ -29,7 +34,7 @@ def generated(prefix: str, source: random.Random | None = None) -> str:
 
 def new_uid() -> str:
     """A `metadata.uid`: a random UUID, of which thousands cost no system call."""
-    return str(uuid.UUID(int=_UIDS.getrandbits(128), version=4))
+    return str(uuid.UUID(int=_SOURCE.getrandbits(128), version=4))
 
 
 def pod_template_hash(template: dict, collisions: int = 0) -> str:

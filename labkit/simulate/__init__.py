@@ -1,0 +1,33 @@
+"""Time-lapse: the cluster's own control plane on a virtual clock.
+
+An hour of autoscaling passes in a second, because nobody waits: API server, controllers and
+scheduler are those of the live cluster, and only the clock, the nodes and the application are
+models.  In reading order:
+
+    loop         an event loop that goes to the next moment at once
+    nodes        Pods that start and end after a while: all kubelets
+    application  requests, and Pods that are queues
+    scenario     what is simulated, as YAML
+    cluster      the parts, put together
+    simulation   what is played and recorded
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.simulate.scenario import Scenario
+    from labkit.simulate.simulation import Recording, Simulation
+
+__all__ = ["Recording", "Scenario", "Simulation"]
+
+_PLACES = {"Scenario": "scenario", "Recording": "simulation", "Simulation": "simulation"}
+
+
+def __getattr__(name: str) -> object:
+    """The names above, when they are asked for: `labkit --help` needs none of them."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"labkit.simulate.{_PLACES[name]}"), name)

@@ -1,0 +1,59 @@
+"""`labkit simulate scenario.yaml --csv out.csv --figure out.png`: an hour in a second."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+LESSON = Path(__file__).with_name("lesson.yaml")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `simulate` to the subcommands of `labkit`; its `main` is set as the default `func`."""
+    parser = subparsers.add_parser(
+        "simulate",
+        help="play a scenario in virtual time",
+        description="The cluster's own control plane on a virtual clock, with a model of the nodes "
+        "and of the application. The same scenario gives the same numbers on any machine.",
+    )
+    parser.add_argument("scenario", metavar="FILE", nargs="?", help="a scenario; - is the input")
+    parser.add_argument("--example", action="store_true", help="print a scenario and end")
+    parser.add_argument("--seed", type=int, help="another seed than the scenario's")
+    parser.add_argument("--csv", metavar="F", help="write a row for every second to this file")
+    parser.add_argument("--figure", metavar="F", help="draw what happened into this PNG file")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Play the scenario and print what the autoscaler did."""
+    if args.example or not args.scenario:
+        print(LESSON.read_text(), end="")
+        return 0
+    from labkit.simulate import Scenario, Simulation
+
+    text = sys.stdin.read() if args.scenario == "-" else Path(args.scenario).read_text()
+    scenario = Scenario.read(text)
+    if args.seed is not None:
+        scenario = scenario.with_seed(args.seed)
+    begun = time.perf_counter()
+    found = Simulation(scenario).run()
+    took = time.perf_counter() - begun
+    for event in found.events.itertuples():
+        print(f"{_clock(event.t)}  {event.reason:<28} {event.message}")
+    print(f"{_clock(scenario.seconds)} of {scenario.name or args.scenario} in {took:.1f} s")
+    if args.csv:
+        found.frame.to_csv(args.csv, index=False)
+        print(f"{len(found.frame)} rows written to {args.csv}")
+    if args.figure:
+        from labkit.observe import hpa_timeline
+
+        Path(args.figure).write_bytes(hpa_timeline(found.frame, found.events).png())
+        print(f"the figure is in {args.figure}")
+    return 0
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

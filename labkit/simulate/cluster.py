@@ -1,0 +1,87 @@
+"""The control plane of a simulation: the very parts of a live cluster, on a virtual clock.
+
+API server, controllers and scheduler are the same objects that `labkit up` starts; they get a
+clock that is virtual, a store in memory, and nodes that are a model.  The metrics API is the
+metrics-server's own arithmetic over what the model says that Pods have used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from labkit.apiserver.core import APIServer
+from labkit.apiserver.request import User
+from labkit.apiserver.store import MemoryStore
+from labkit.client import Client
+from labkit.client.errors import status_error
+from labkit.clock import Clock
+from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
+from labkit.kube import names
+from labkit.metrics.exposition import Batch
+from labkit.metrics.resource_api import GROUP, VERSION, ResourceMetrics
+from labkit.metrics.storage import Storage
+from labkit.scheduler import Scheduler
+from labkit.simulate.nodes import ModelNodes
+from labkit.simulate.scenario import Scenario
+
+_MASTERS = ("system:masters",)
+
+
+class SimulatedCluster:
+    """Everything but the application; `usage` tells what all Pods have used."""
+
+    def __init__(self, scenario: Scenario, clock: Clock, usage: Callable[[], Batch]) -> None:
+        self._scenario, self._clock, self._usage = scenario, clock, usage
+        source = random.Random(scenario.seed)
+        names.seed(source.getrandbits(64))
+        self.api = APIServer(MemoryStore(), clock, service_cidr="10.96.0.0/12")
+        self.client = self._client("simulation")
+        chosen = dict(scenario.settings)
+        self._resolution = chosen.pop("metric_resolution", 15.0)
+        self.controllers = ControllerManager(
+            self._client("kube-controller-manager"), clock, ControllerManagerSettings(**chosen)
+        )
+        self.scheduler = Scheduler(
+            self._client("kube-scheduler"), clock, source=random.Random(source.getrandbits(64))
+        )
+        self.nodes = ModelNodes(
+            self._client("kubelet"),
+            clock,
+            random.Random(source.getrandbits(64)),
+            start=scenario.start,
+            stop=scenario.stop,
+        )
+        self._storage = Storage(self._resolution)
+        self._metrics = ResourceMetrics(self._storage, self.nodes.pods, {})
+        self.pod_metrics: Sequence[Mapping] = ()  # of all Pods, as they were last measured
+        self.metrics_missing_until = 0.0
+        self._task: asyncio.Task | None = None
+
+    def _client(self, name: str) -> Client:
+        return Client(self.api.transport(User(f"system:{name}", _MASTERS), name))
+
+    async def start(self) -> None:
+        """Start every part, and the nodes."""
+        await self.api.start()
+        self.api.aggregate(GROUP, VERSION, self._answer)
+        await self.controllers.start()
+        await self.scheduler.start()
+        await self.nodes.start()
+        for number in range(1, self._scenario.nodes.count + 1):
+            await self.nodes.add(f"node-{number}", self._scenario.nodes.capacity)
+        self._task = asyncio.create_task(self._scrape(), name="metrics-server")
+
+    async def _scrape(self) -> None:
+        while True:
+            await self._clock.sleep(self._resolution)
+            self._storage.store(self._usage())
+            listed = self._metrics.answer(f"/apis/{GROUP}/{VERSION}/pods", {}, "")
+            self.pod_metrics = listed["items"]
+
+    async def _answer(self, path: str, params: Mapping[str, str]) -> dict:
+        if self._clock.monotonic() < self.metrics_missing_until:
+            message = "the server is currently unable to handle the request"
+            raise status_error(503, "ServiceUnavailable", message)
+        return self._metrics.answer(path, params, self._clock.timestamp())

@@ -1,0 +1,191 @@
+"""The nodes of a simulation: one model of all kubelets.
+
+A Pod that is bound starts after a delay (image pull, container start, readiness), drawn from a
+distribution; one that is deleted ends after another; a node that is lost falls silent.  What the
+Pods do meanwhile is the application's model.
+
+In place of kubelets and engines, as KWOK does it for real control planes.  Left out: probes,
+containers that end or fail, everything that needs a volume.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+
+from labkit.client import ApiError, Client, Informer
+from labkit.clock import Clock
+from labkit.kube import objects, pods
+from labkit.kube.resources import LEASES, NODES, PODS
+
+_LEASES = "kube-node-lease"
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Seconds, drawn anew each time: log-normal around `median`, `spread` times as long or short
+    in a sixth of the cases each (1: always the same).
+    """
+
+    median: float
+    spread: float = 1.0
+
+    def draw(self, source: random.Random) -> float:
+        """One delay."""
+        if self.spread == 1.0 or not self.median:
+            return self.median
+        return self.median * math.exp(source.gauss(0.0, math.log(self.spread)))
+
+
+class ModelNodes:
+    """All kubelets of a cluster.  `pods` are all Pods by key, `running` those that are Ready."""
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        source: random.Random,
+        *,
+        start: Delay,
+        stop: Delay,
+        renew: float = 10.0,
+    ) -> None:
+        self._client, self._clock, self._source = client, clock, source
+        self._start_delay, self._stop_delay, self._renew = start, stop, renew
+        self._informer = Informer(client, PODS, clock)
+        self._informer.add_handler(self._changed)
+        self.pods = self._informer.store
+        self.running: dict[str, Mapping] = {}  # by uid
+        self.lost: set[str] = set()  # nodes
+        self._names: list[str] = []
+        self._numbers = itertools.count(1)
+        self._begun: set[str] = set()
+        self._ending: set[str] = set()
+        self._tasks: set[asyncio.Task] = set()
+
+    async def start(self) -> None:
+        """Follow the Pods, and keep the Leases of all nodes."""
+        self._informer.start()
+        await self._informer.synced()
+        self._spawn(self._renew_leases())
+
+    def _spawn(self, work: Coroutine) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def add(self, name: str, capacity: Mapping[str, str]) -> None:
+        """Register a node, Ready."""
+        stamp = self._clock.timestamp()
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "KubeletReady",
+            "message": "kubelet is posting ready status",
+            "lastHeartbeatTime": stamp,
+            "lastTransitionTime": stamp,
+        }
+        amounts = {"capacity": dict(capacity), "allocatable": dict(capacity)}
+        node = {
+            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+            "status": {**amounts, "conditions": [ready]},
+        }
+        spec = {"holderIdentity": name, "renewTime": self._clock.micro_timestamp()}
+        await self._client.create(NODES, node)
+        lease = {"metadata": {"name": name, "namespace": _LEASES}, "spec": spec}
+        await self._client.create(LEASES, lease)
+        self._names.append(name)
+
+    def lose(self) -> str:
+        """A node falls silent, and its Pods with it: the last one that is left.  Its name."""
+        name = next(name for name in reversed(self._names) if name not in self.lost)
+        self.lost.add(name)
+        for uid in [uid for uid, pod in self.running.items() if pods.node_name(pod) == name]:
+            del self.running[uid]
+        return name
+
+    def _changed(self, old: Mapping | None, new: Mapping | None) -> None:
+        uid = (new or old)["metadata"]["uid"]
+        if new is None:
+            self.running.pop(uid, None)
+            self._begun.discard(uid)
+            self._ending.discard(uid)
+        elif not pods.node_name(new) or pods.node_name(new) in self.lost:
+            return
+        elif objects.is_deleting(new):
+            # Endpoints lose it now; what it was answering it answers in the time that it has.
+            self.running.pop(uid, None)
+            if uid not in self._ending:
+                self._ending.add(uid)
+                self._spawn(self._after(self._stop_delay, self._end, new))
+        elif uid not in self._begun:
+            self._begun.add(uid)
+            self._spawn(self._after(self._start_delay, self._begin, new))
+
+    async def _after(
+        self, delay: Delay, what: Callable[[Mapping], Awaitable], pod: Mapping
+    ) -> None:
+        await self._clock.sleep(delay.draw(self._source))
+        if pods.node_name(pod) in self.lost:
+            return
+        try:
+            await what(pod)
+        except ApiError as error:
+            if not error.not_found and not error.conflict:
+                raise
+
+    async def _begin(self, pod: Mapping) -> None:
+        uid, meta = pod["metadata"]["uid"], pod["metadata"]
+        if uid not in self._begun or uid in self._ending:
+            return  # deleted before it began
+        status = _running(pod, next(self._numbers), self._clock.timestamp())
+        where = {"kind": "strategic", "subresource": "status"}
+        changed = {"status": status}
+        self.running[uid] = await self._client.patch(
+            PODS, meta["name"], changed, meta["namespace"], **where
+        )
+
+    async def _end(self, pod: Mapping) -> None:
+        meta = pod["metadata"]
+        await self._client.delete(
+            PODS, meta["name"], meta["namespace"], grace_period_seconds=0, uid=meta["uid"]
+        )
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await self._clock.sleep(self._renew)
+            now = {"spec": {"renewTime": self._clock.micro_timestamp()}}
+            for name in self._names:
+                if name not in self.lost:
+                    await self._client.patch(LEASES, name, now, _LEASES)
+
+
+def _running(pod: Mapping, number: int, stamp: str) -> dict:
+    """The status of the `number`-th Pod that started."""
+    address = f"10.{244 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+    true = {"status": "True", "lastProbeTime": None, "lastTransitionTime": stamp}
+    return {
+        "phase": "Running",
+        "startTime": stamp,
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "conditions": [
+            {"type": kind, **true} for kind in ("Initialized", "Ready", "ContainersReady")
+        ],
+        "containerStatuses": [
+            {
+                "name": one["name"],
+                "image": one.get("image", ""),
+                "imageID": "",
+                "ready": True,
+                "started": True,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": stamp}},
+            }
+            for one in pod["spec"]["containers"]
+        ],
+    }

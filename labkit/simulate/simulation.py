@@ -1,0 +1,255 @@
+"""`Simulation`: a scenario, played in virtual time.
+
+    found = Simulation(Scenario.read(Path("lesson.yaml"))).run()
+    found.frame       what a `Recorder` records of a live cluster, one row per second
+    found.events      the Events of the Deployment and its autoscaler
+
+A second of virtual time is this: the application serves the requests of the second, then the row is
+taken.  Everything else happens when the parts of the cluster want it to.
+"""
+
+from __future__ import annotations
+
+import atexit
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from labkit.client import Informer
+from labkit.clock import LoopClock
+from labkit.errors import UsageError
+from labkit.kube import objects, selectors, times
+from labkit.kube.resources import (
+    DEPLOYMENTS,
+    EVENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    Resource,
+)
+from labkit.metrics.exposition import Batch, Point
+from labkit.observe.recorder import EVENT_COLUMNS
+from labkit.observe.sample import COLUMNS, Answers, event_row, find_autoscaler, sample
+from labkit.simulate.application import PodModel, Second, cores_of, second
+from labkit.simulate.cluster import SimulatedCluster
+from labkit.simulate.loop import VirtualLoop, finish
+from labkit.simulate.scenario import Scenario
+
+EPOCH = times.parse("2026-01-01T00:00:00Z")
+"""When every simulation begins, in Unix seconds."""
+
+_NAMESPACE = "default"
+_PATIENCE = 600  # seconds
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What happened: `frame` has the columns of `Recorder.frame`, `events` those of its events."""
+
+    scenario: Scenario
+    frame: pd.DataFrame
+    events: pd.DataFrame
+
+
+class Simulation:
+    """Plays a scenario.  `run` plays all of it; `advance` and `until` a part, as often as you like.
+
+    The loop is this object's own, so it can be used anywhere, in a notebook's cell too.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._loop = VirtualLoop()
+        self._models: dict[str, PodModel] = {}
+        self._rows: list[dict[str, float]] = []
+        self._began = 0.0
+        self._left = sorted(scenario.faults, key=lambda fault: fault.at)
+        self._requests = random.Random(scenario.seed)
+        self._owed = 0.0
+        # Whoever plays a part and goes is not to hear of tasks that were left.
+        atexit.register(self.close)
+        self._loop.run(self._start())
+
+    async def _start(self) -> None:
+        self._clock = LoopClock(EPOCH)
+        self._cluster = SimulatedCluster(self.scenario, self._clock, self._usage)
+        client = self._cluster.client
+        self._deployments = Informer(client, DEPLOYMENTS, self._clock)
+        self._autoscalers = Informer(client, HORIZONTAL_POD_AUTOSCALERS, self._clock)
+        await self._cluster.start()
+        for informer in (self._deployments, self._autoscalers):
+            informer.start()
+            await informer.synced()
+        for manifest in self.scenario.manifests:
+            await self._apply(manifest)
+        await self._until_available()
+        self._began = self._clock.monotonic()
+
+    async def _until_available(self) -> None:
+        """As in life, load is sent to an application that is up."""
+        for _ in range(_PATIENCE):
+            await self._clock.sleep(1.0)
+            deployment = self._deployment()
+            ready = (deployment.get("status") or {}).get("readyReplicas", 0)
+            if ready >= deployment["spec"]["replicas"]:
+                return
+        raise UsageError(
+            f"The application is not up {_PATIENCE} s after it was applied.",
+            "Its Pods fit on no node, or take very long to start.",
+            "Give the nodes more, or let the Pods request less.",
+        )
+
+    async def _apply(self, manifest: Mapping) -> None:
+        version, kind = manifest["apiVersion"], manifest["kind"]
+        group = version.rpartition("/")[0]
+        path = f"/apis/{version}" if group else f"/api/{version}"
+        served = (await self._cluster.client.transport.request("GET", path))["resources"]
+        for one in served:
+            if one["kind"] == kind and "/" not in one["name"]:
+                namespace = manifest["metadata"].get("namespace", _NAMESPACE)
+                where = namespace if one["namespaced"] else None
+                short = version.rpartition("/")[2]
+                resource = Resource(group, short, one["name"], kind, one["namespaced"])
+                await self._cluster.client.create(resource, dict(manifest), where)
+                return
+        raise UsageError(
+            f"No {kind} of {version} can be simulated.",
+            "The API server does not serve it.",
+            "Look for a spelling mistake in apiVersion and kind of the manifest.",
+        )
+
+    # What passes
+
+    @property
+    def seconds(self) -> float:
+        """How much of the scenario has been played."""
+        return self._loop.time() - self._began
+
+    def run(self) -> Recording:
+        """Play to the end, and close."""
+        self.advance(self.scenario.seconds - self.seconds)
+        found = self.recording()
+        self.close()
+        return found
+
+    def advance(self, seconds: float) -> None:
+        """Play so many seconds more."""
+        self._loop.run(self._play(round(seconds), lambda row: False))
+
+    def until(self, condition: Callable[[Mapping[str, float]], bool], timeout: float) -> bool:
+        """Play until `condition` holds for a row, for `timeout` seconds at most; whether it did."""
+        return self._loop.run(self._play(round(timeout), condition))
+
+    def close(self) -> None:
+        """Give everything back.  Safe to repeat."""
+        if not self._loop.is_closed():
+            atexit.unregister(self.close)
+            finish(self._loop)
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def _play(self, seconds: int, condition: Callable) -> bool:
+        for _ in range(seconds):
+            self._fail()
+            await self._clock.sleep(1.0)
+            self._rows.append(self._row(self._serve()))
+            if condition(self._rows[-1]):
+                return True
+        return False
+
+    def _fail(self) -> None:
+        while self._left and self._left[0].at <= self.seconds:
+            fault = self._left.pop(0)
+            if fault.kind == "node-lost":
+                self._cluster.nodes.lose()
+            else:
+                end = self._clock.monotonic() + fault.seconds
+                self._cluster.metrics_missing_until = end
+
+    def _serve(self) -> Second:
+        """The application's second that has just passed."""
+        scenario, running = self.scenario, self._cluster.nodes.running
+        for uid in self._models.keys() - running.keys():
+            del self._models[uid]
+        for uid, pod in running.items():
+            if uid not in self._models:
+                self._models[uid] = PodModel(cores_of(pod, scenario.application))
+        arriving = self._arriving(scenario.load.rate(self.seconds - 1.0))
+        ready = [self._models[uid] for uid in running]
+        return second(scenario.application, ready, arriving, self._requests)
+
+    def _arriving(self, rate: float) -> int:
+        if self.scenario.noisy:
+            return _poisson(rate, self._requests)
+        self._owed += rate
+        whole = int(self._owed)
+        self._owed -= whole
+        return whole
+
+    def _usage(self) -> Batch:
+        """What the kubelets would say of all Pods."""
+        now, found = round(self._clock.now() * 1000), Batch()
+        memory = round(self.scenario.application.memory_mib * 2**20)
+        for uid, model in self._models.items():
+            pod = self._cluster.nodes.running.get(uid)
+            if pod is None:
+                continue
+            meta, (container, *_) = pod["metadata"], pod["spec"]["containers"]
+            start = round(times.parse(pod["status"]["startTime"]) * 1000)
+            point = Point(now, round(model.cpu_seconds * 1e9), memory, start)
+            found.pods[meta["namespace"], meta["name"]] = {container["name"]: point}
+        return found
+
+    # What is recorded
+
+    def _row(self, load: Second) -> dict[str, float]:
+        now = {"time": self._clock.now(), "t": self.seconds}
+        return {**now, **sample(self._answers()), **load._asdict()}
+
+    def _answers(self) -> Answers:
+        deployment = self._deployment()
+        wanted = selectors.from_label_selector(deployment["spec"]["selector"])
+        pods = [
+            pod
+            for pod in self._cluster.nodes.pods.values()
+            if selectors.matches(wanted, objects.labels(pod))
+        ]
+        names = {pod["metadata"]["name"] for pod in pods}
+        metrics = [one for one in self._cluster.pod_metrics if one["metadata"]["name"] in names]
+        name = deployment["metadata"]["name"]
+        autoscaler = find_autoscaler(self._autoscalers.store.values(), name)
+        return Answers(deployment, autoscaler, pods, metrics)
+
+    def _deployment(self) -> Mapping:
+        found = list(self._deployments.store.values())
+        if len(found) != 1:
+            raise UsageError(
+                f"The scenario has {len(found)} Deployments.",
+                "The load goes to the one that there is.",
+                "Leave exactly one Deployment in its manifests.",
+            )
+        return found[0]
+
+    def recording(self) -> Recording:
+        """What has happened so far."""
+        frame = pd.DataFrame(self._rows, columns=list(COLUMNS), dtype=float)
+        frame.attrs["clock"] = "virtual clock"
+        listed = self._loop.run(self._cluster.client.list(EVENTS, _NAMESPACE))["items"]
+        about = ("Deployment", "HorizontalPodAutoscaler")
+        rows = [event_row(one) for one in listed if one["involvedObject"]["kind"] in about]
+        rows = [{**row, "t": max(0.0, row["time"] - EPOCH - self._began)} for row in rows]
+        rows.sort(key=lambda row: (row["time"], row["object"], row["message"]))
+        return Recording(self.scenario, frame, pd.DataFrame(rows, columns=list(EVENT_COLUMNS)))
+
+
+def _poisson(rate: float, source: random.Random) -> int:
+    """How many of a Poisson process come in a second."""
+    count, left = 0, source.expovariate(1.0)
+    while left < rate:
+        count += 1
+        left += source.expovariate(1.0)
+    return count
