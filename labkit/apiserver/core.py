@@ -128,11 +128,11 @@ class APIServer:
             if request.method != "GET":
                 raise statuses.no_such_path()
             return Result(200, await handler(request.path, request.params))
+        if request.method == "GET" and (found := self._resource_list(request.path)):
+            return Result(200, found)
         where = self.parse(request.path)
         if self._reviews.concern(where):
             return self._reviews.answer(where, request)
-        if request.method == "GET" and (found := self._resource_list(request.path)):
-            return Result(200, found)
         if request.method == "GET":
             answer = self._read(where, request)
         else:
