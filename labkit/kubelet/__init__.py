@@ -6,10 +6,15 @@ only, so that a real dockerd does as well as the embedded engine.  Reading order
 - `view`, `decide`, `status`: the heart, pure.  From one Pod, its containers and a few facts to the
   next step (a `Plan`) and the status to report.
 - `backoff`, `instances`, `env`, `container_config`: the values these speak of, pure too.
-- `pod_state`, `pod_worker`: carry out one Pod's steps.
-- `images`, `probes`, `sources`, `status_manager`: what goes on in the background for Pods.
-- `runtime`: everything that is done through the Docker Engine API.  `ipam`: Pods' addresses, where
-  nodes share a Docker network.
+- `pod_state`, `pod_worker`, `starting`, `stopping`: carry out one Pod's steps; `hooks` are what
+  containers ask for on the way, `last_words` what they leave.
+- `volume_content`, `volumes`: what volumes hold and where they are, pure but for the files.
+  `volume_manager` sets them up and refreshes them, with `tokens` and the `atomic_writer`.
+- `images`, `probes` (`probe_actions`, `grpc_health`), `sources`, `status_manager`: what goes on in
+  the background for Pods.
+- `admission`, `eviction`: which Pods the node takes, and which it ends (`eviction_manager`).
+- `runtime`: everything that is done through the Docker Engine API.  `pleg` follows its events;
+  `ipam`: Pods' addresses, where nodes share a Docker network.
 - `node_status`, `node`: the Node object, its Lease, its network.
 - `stats`, `server`: the HTTPS server with logs and metrics.
 - `streaming`: its exec, attach and port-forward.  `commands` is a talk between a client
