@@ -16,7 +16,7 @@ The modules in reading order:
     containers        a container's state and how the API shows it
     creation          from a request to a container: checks and defaults
     environment       what a process finds: variables, program, /etc files
-    execs             further processes in a container
+    execs, health     further processes in a container; health checks
     processes         the engine's end of the spawner: start, signal, reap
     pipes, feed       standard input and output, terminals, and who holds up whom
     spawner           the parent of all containers' processes: lifeline and limits (a package)

@@ -20,7 +20,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.engine.environment import Place
 from labkit.engine.logs import Record
@@ -29,6 +29,9 @@ from labkit.engine.ports import Forwarder
 from labkit.engine.processes import Process
 from labkit.engine.restarts import Restarts
 from labkit.engine.timestamps import rfc3339_nano, spoken
+
+if TYPE_CHECKING:
+    from labkit.engine.health import Health
 
 # What clients expect to find in HostConfig, whatever the request said.
 HOST_DEFAULTS: dict[str, Any] = {
@@ -49,6 +52,11 @@ HOST_DEFAULTS: dict[str, Any] = {
     "CpuShares": 0,
     "CpuPeriod": 0,
     "CpuQuota": 0,
+}
+
+
+_HEALTHS = {"none": "", "starting": "health: starting"} | {
+    word: word for word in ("healthy", "unhealthy")
 }
 
 
@@ -92,14 +100,14 @@ class State:
             "FinishedAt": rfc3339_nano(self.finished),
         }
 
-    def sentence(self, now: float) -> str:
+    def sentence(self, now: float, health: str = "none") -> str:
         """The STATUS column of `docker ps`: `Up 3 minutes`, `Exited (0) 2 hours ago`."""
         if self.status in ("restarting", "exited"):
             word = self.status.capitalize()
             return f"{word} ({self.exit_code}) {spoken(now - self.finished)} ago"
         if self.running:
-            paused = " (Paused)" if self.status == "paused" else ""
-            return f"Up {spoken(now - self.started)}{paused}"
+            words = "Paused" if self.status == "paused" else _HEALTHS[health]
+            return f"Up {spoken(now - self.started)}" + (f" ({words})" if words else "")
         return self.status.capitalize()
 
 
@@ -121,6 +129,7 @@ class Container:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: Process | None = None
     place: Place | None = None  # of the latest run
+    health: Health | None = None  # the same, if it is checked
     network: Network | None = None
     address: str = ""
     forwarder: Forwarder | None = None
@@ -135,6 +144,10 @@ class Container:
     @property
     def labels(self) -> dict[str, str]:
         return self.config["Labels"]
+
+    @property
+    def health_status(self) -> str:
+        return self.health.status if self.health else "none"
 
     @property
     def pid(self) -> int:
@@ -197,7 +210,8 @@ def inspect(container: Container) -> dict[str, Any]:
         "Created": rfc3339_nano(container.created),
         "Path": container.argv[0],
         "Args": container.argv[1:],
-        "State": container.state.view(container.pid),
+        "State": container.state.view(container.pid)
+        | ({"Health": container.health.view()} if container.health else {}),
         "Image": container.image_id,
         "ResolvConfPath": str(container.root / "etc/resolv.conf"),
         "HostnamePath": str(container.root / "etc/hostname"),
@@ -238,7 +252,7 @@ def summary(container: Container, now: float) -> dict[str, Any]:
         "Ports": list(_port_list(container.ports())),
         "Labels": container.labels,
         "State": container.state.status,
-        "Status": container.state.sentence(now),
+        "Status": container.state.sentence(now, container.health_status),
         "HostConfig": {"NetworkMode": container.host_config["NetworkMode"]},
         "NetworkSettings": {"Networks": container.networks()},
         "Mounts": mounts(container.host_config),

@@ -137,6 +137,7 @@ def _config(
         "ExposedPorts": base["ExposedPorts"] | (body.get("ExposedPorts") or {}),
         "StopSignal": body.get("StopSignal") or "SIGTERM",
         "StopTimeout": body.get("StopTimeout"),
+        "Healthcheck": body.get("Healthcheck"),
     }
 
 

@@ -14,7 +14,7 @@ import asyncio
 import shutil
 import signal
 
-from labkit.engine import resources
+from labkit.engine import health, resources
 from labkit.engine.containers import Container
 from labkit.engine.errors import (
     BadParameter,
@@ -73,6 +73,7 @@ async def _start(runtime: Runtime, container: Container) -> None:
     container.record.begin()
     runtime.publish(container, "start")
     container.changed()
+    health.begin(runtime, container)
     runtime.background(_attend(runtime, container, container.process))
 
 
@@ -98,6 +99,7 @@ async def _launch(runtime: Runtime, container: Container) -> Process:
 async def _attend(runtime: Runtime, container: Container, process: Process) -> None:
     """Wait for the end of a run, and clear up after it."""
     code = await process.exited
+    health.leave(container)
     for exec_id in container.execs:
         await runtime.execs[exec_id].kill(runtime.processes)
     container.process = None
@@ -218,6 +220,7 @@ async def pause(runtime: Runtime, container: Container) -> None:
         await runtime.processes.pause(str(container.root))
         if container.state.status == "running":
             container.state.status = "paused"
+            health.leave(container)
             runtime.publish(container, "pause")
 
 
@@ -228,6 +231,7 @@ async def unpause(runtime: Runtime, container: Container) -> None:
     container.state.status = "running"
     runtime.publish(container, "unpause")
     await runtime.processes.unpause(str(container.root))
+    health.watch(runtime, container)
 
 
 async def update(runtime: Runtime, container: Container, wanted: dict) -> None:

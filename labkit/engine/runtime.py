@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labkit.clock import Clock
-from labkit.engine import creation, environment, resources
+from labkit.engine import creation, environment, health, resources
 from labkit.engine.accounting import Accounting, Usage, assign, scan
 from labkit.engine.connector import Connector
 from labkit.engine.containers import Container
@@ -126,6 +126,7 @@ class Runtime:
         host_config = body.get("HostConfig") or {}
         creation.check(body, host_config)
         resources.check(host_config, self.host.cpus)
+        health.check(body.get("Healthcheck"))
         image = self.images.find(body.get("Image") or "")
         container = creation.build(name, body, image, self._directory, self.clock.now())
         self._pin_network(container)

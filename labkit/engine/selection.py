@@ -66,7 +66,7 @@ def allows(filters: Filters, container: Container) -> bool:
         and filters.allows("name", lambda want: _named(container, want))
         and filters.allows("status", lambda want: container.state.status == want)
         and filters.allows("exited", lambda want: _exited(container, want))
-        and filters.allows("health", lambda want: want == "none")
+        and filters.allows("health", lambda want: container.health_status == want)
         and filters.allows("volume", lambda want: _mounts(container, want))
         and filters.allows("is-task", lambda want: want.lower() in ("0", "false"))
         and filters.allows(
