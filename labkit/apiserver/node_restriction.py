@@ -16,7 +16,7 @@ from labkit.apiserver import statuses
 from labkit.apiserver.node_authorizer import node_of
 from labkit.apiserver.target import Call
 from labkit.kube import pods
-from labkit.kube.resources import LEASES, NODES, PODS, Resource
+from labkit.kube.resources import LEASES, NODES, PODS, SERVICE_ACCOUNTS, Resource
 
 _MIRROR = "kubernetes.io/config.mirror"
 _RESERVED = "node-restriction.kubernetes.io"
@@ -33,6 +33,27 @@ def check(call: Call, old: Mapping | None, new: Mapping | None) -> None:
         why = refusal(node, resource, call.target.subresource, old, new)
         if why:
             raise statuses.forbidden(resource, _name(old, new), why)
+
+
+def check_token(call: Call, reference: Mapping, bound: Mapping | None) -> None:
+    """Let a request for a token pass that shall be bound to `bound`, named by `reference`.
+
+    Raises ApiError 403.
+    """
+    node = node_of(call.user)
+    if node and (why := token_refusal(node, reference, bound)):
+        raise statuses.forbidden(SERVICE_ACCOUNTS, call.target.name, why)
+
+
+def token_refusal(node: str, reference: Mapping, bound: Mapping | None) -> str | None:
+    """Why `node` may not have a token that is bound so, or None."""
+    if bound is None or reference.get("kind") != "Pod":
+        return "node requested token not bound to a pod"
+    if not reference.get("uid"):
+        return "node requested token with a pod binding without a uid"
+    if pods.node_name(bound) != node:
+        return "node requested token bound to a pod scheduled on a different node"
+    return None
 
 
 def refusal(

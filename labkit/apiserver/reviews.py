@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from labkit.apiserver import decode, fields, statuses
+from labkit.apiserver import decode, fields, node_restriction, statuses
 from labkit.apiserver.attributes import Attributes
 from labkit.apiserver.authorizer import Authorizer
 from labkit.apiserver.fields import FieldError
@@ -140,6 +140,7 @@ class Reviews:
         spec["audiences"] = spec.get("audiences") or [ISSUER]
         _refuse(asked, _wrong_lifetime(spec["expirationSeconds"]), name="")
         bound = self._bound(spec.get("boundObjectRef"), namespace, name)
+        node_restriction.check_token(asked, spec.get("boundObjectRef") or {}, bound)
         token, expires = self._tokens.issue(
             account, spec["audiences"], spec["expirationSeconds"], bound
         )

@@ -37,6 +37,7 @@ from labkit.errors import LabkitError
 log = logging.getLogger(__name__)
 
 _REPORT = 60.0  # seconds between two reports of idleness
+_QUIET = 60.0  # seconds in which a watch does not repeat itself
 _SIMPLE = {
     roster.CONTROLLERS: assembly.controller_manager,
     roster.SCHEDULER: assembly.scheduler,
@@ -121,6 +122,26 @@ async def _start_node(owner: Owner, node: str) -> None:
     await image_options.pull(kubelet, site.pre_pull)
 
 
+class SeldomRepeated(logging.Filter):
+    """Lets each watch say the same thing once a minute.
+
+    Without the API server it would say every few seconds that it is away.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = (record.msg, record.args[0])  # of what resource
+        now = self._clock.monotonic()
+        if now < self._said.get(key, now):
+            return False
+        self._said[key] = now + _QUIET
+        return True
+
+
 class Every:
     """Calls `action` every `seconds`."""
 
@@ -172,6 +193,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s %(message)s"
     )
+    logging.getLogger("labkit.client.informer").addFilter(SeldomRepeated(Clock()))
     try:
         uvloop.run(run(part, ClusterDir(Path(directory))))
     except LabkitError as error:

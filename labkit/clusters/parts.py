@@ -80,6 +80,11 @@ class Part:
         """The path of its kubeconfig: as whom it talks to the API server."""
         return str(self._directory.kubeconfig_of(self.name))
 
+    @property
+    def docker_host(self) -> str:
+        """Where a kubelet's own container engine listens: what DOCKER_HOST takes."""
+        return f"unix://{self._directory.docker_socket_of(roster.node_of(self.name))}"
+
     def start(self) -> Facts:
         """Start it; returns when it does its work, or after five seconds of trying."""
         return self._do("start", seconds=_SETTLE)

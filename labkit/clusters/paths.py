@@ -138,13 +138,17 @@ class ClusterDir:
     def parts_socket(self) -> Path:
         return self._sockets / "parts.sock"
 
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
     def kubeconfig_of(self, part: str) -> Path:
         """The kubeconfig of a part."""
         return self.kubeconfigs / f"{part.replace('/', '-')}.conf"
 
     def log_of(self, part: str) -> Path:
         """The log of a part."""
-        return self.root / "logs" / f"{part.replace('/', '-')}.log"
+        return self.logs / f"{part.replace('/', '-')}.log"
 
     def engine_of(self, node: str) -> Path:
         """The files of a node's own container engine."""

@@ -152,7 +152,9 @@ class SupervisedCluster:
         """Start every part.  Raises LabkitError and OSError; `stop` then ends what had started."""
         site, directory = self.site, self.site.directory
         identities.make_for_processes(directory, site.addresses, site.nodes, site.clock.now())
-        directory.log_of(roster.API_SERVER).parent.mkdir(mode=0o700, exist_ok=True)
+        directory.logs.mkdir(mode=0o700, exist_ok=True)
+        for name in self.parts:
+            directory.log_of(name).write_bytes(b"")
         report("certificates and kubeconfigs")
         self._children.start()
         await self._control.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labkit.apiserver.node_restriction import refusal
+from labkit.apiserver.node_restriction import refusal, token_refusal
 from labkit.kube.resources import LEASES, NODES, PODS, SERVICES
 
 
@@ -72,3 +72,28 @@ SET = (
 )
 def test_a_kubelet_changes_only_what_is_its_own(resource, subresource, old, new, why_not):
     assert refusal("here", resource, subresource, old, new) == why_not
+
+
+POD = {"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": "1"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "bound", "why_not"),
+    [
+        (POD, obj("p", "here"), None),
+        ({}, None, "node requested token not bound to a pod"),
+        ({"kind": "Secret", "uid": "1"}, obj("s"), "node requested token not bound to a pod"),
+        (
+            {**POD, "uid": ""},
+            obj("p", "here"),
+            "node requested token with a pod binding without a uid",
+        ),
+        (
+            POD,
+            obj("p", "there"),
+            "node requested token bound to a pod scheduled on a different node",
+        ),
+    ],
+)
+def test_a_kubelet_gets_tokens_for_its_pods_alone(reference, bound, why_not):
+    assert token_refusal("here", reference, bound) == why_not
