@@ -14,7 +14,7 @@ A tour of the code, in reading order:
 - `labkit.engine`      the embedded container engine, which speaks the Docker Engine API
 - `labkit.proxy`       Services and cluster DNS
 - `labkit.metrics`     what `kubectl top` and the autoscaler read
-- `labkit.clusters`    all of these in one process: up, down, status
+- `labkit.clusters`    all of these, in one process or in one each: up, down, status
 - `labkit.load`        open-loop HTTP load
 - `labkit.observe`     recording a run, and the figure of it
 - `labkit.lab`         `Lab`, the one object of a notebook

@@ -21,7 +21,10 @@ _MOST = 64 << 10  # bytes of a report
 
 
 class Child:
-    """A part's process; `said` is called with each line of its standard output."""
+    """A part's process; `said` is called with each line of its standard output.
+
+    `pid` is 0 until it has `started`.
+    """
 
     def __init__(self, said: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -94,9 +97,7 @@ class Children:
             await asyncio.to_thread(server.wait)
             self._lose()
 
-    async def run(
-        self, part: str, directory: Path, log: Path, said: Callable[[str], None]
-    ) -> Child:
+    def run(self, part: str, directory: Path, log: Path, said: Callable[[str], None]) -> Child:
         """Start a part; what it logs is appended to the file `log`.  Raises OSError."""
         if self._server is None:
             self.start()
@@ -113,11 +114,11 @@ class Children:
         finally:
             os.close(child.writing)
             os.close(errors)
-        await child.started
         return child
 
-    def signal(self, child: Child, number: int) -> None:
+    async def signal(self, child: Child, number: int) -> None:
         """Send a signal; nothing happens if it has ended."""
+        await asyncio.wait([child.started])
         if self._socket and not child.exited.done():
             with suppress(OSError):
                 self._socket.send(json.dumps({"signal": number, "pid": child.pid}).encode())

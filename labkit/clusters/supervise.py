@@ -76,9 +76,9 @@ class Part:
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
         if child := self._child:
-            self._children.signal(child, number)
+            await self._children.signal(child, number)
             await asyncio.wait([child.exited], timeout=_GRACE)
-            self._children.signal(child, signal.SIGKILL)
+            await self._children.signal(child, signal.SIGKILL)
             await child.exited
         self.restarts = -1
         self._become(STOPPED)
@@ -86,7 +86,7 @@ class Part:
     async def kill(self, number: int) -> None:
         """Send its process a signal; one that ends it has ended it then."""
         if child := self._child:
-            self._children.signal(child, number)
+            await self._children.signal(child, number)
             await asyncio.wait([child.exited], timeout=_REACTION)
 
     async def settled(self, seconds: float) -> None:
@@ -113,10 +113,11 @@ class Part:
         self.restarts += 1
         root, log_file = self._directory.root, self._directory.log_of(self.name)
         try:
-            self._child = await self._children.run(self.name, root, log_file, self._said)
+            self._child = self._children.run(self.name, root, log_file, self._said)
         except OSError as error:
             log.error("part not started part=%s error=%s", self.name, error)
             return 1
+        await asyncio.wait([self._child.started])
         log.info("part started part=%s pid=%d", self.name, self.pid)
         return await asyncio.shield(self._child.exited)
 

@@ -218,6 +218,19 @@ def test_the_pods_of_a_dead_node_come_back_elsewhere(parts: Parts, service: str,
     until(lambda: "taints" not in k.json("get", "node", "parts-worker2")["spec"], 10, "no taint")
 
 
+def test_parts_whose_common_parent_was_killed_come_back(parts: Parts, service: str, k: Kubectl):
+    before = {each.pid for each in parts.facts()}
+    parent = psutil.Process(parts["kube-scheduler"].pid).parent()
+    assert parent.ppid() == parts.daemon
+    parent.kill()
+    until(
+        lambda: all(each.state == "running" and each.pid not in before for each in parts.facts()),
+        30,
+        "all parts run again",
+    )
+    until(lambda: len(ready_pods(k)) == 6, 30, "six Pods Ready again")
+
+
 def test_a_daemon_that_is_killed_takes_everything_with_it(cluster: manage.ClusterInfo):
     found = below(cluster.pid)
     assert len(found) > 10
