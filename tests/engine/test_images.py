@@ -52,6 +52,7 @@ def build(lab: Lab) -> Iterator[Build]:
     lab.clean()
     for image in lab.client.images.list(filters={"label": f"{LABEL}={lab.prefix}"}):
         lab.client.images.remove(image.id, force=True)
+    lab.client.images.prune(filters={"dangling": True, "label": f"{LABEL}={lab.prefix}"})
 
 
 def output(lab: Lab, image: Image, command: str | None = None, **options) -> str:
