@@ -44,7 +44,12 @@ def build(lab: Lab) -> Iterator[Build]:
         labels = {LABEL: lab.prefix, **options.pop("labels", {})}
         files = {"Dockerfile": text.replace("BASE", lab.image), **FILES}
         image, run.log = lab.client.images.build(
-            fileobj=packed(files, links), custom_context=True, labels=labels, **options
+            fileobj=packed(files, links),
+            custom_context=True,
+            labels=labels,
+            rm=True,
+            forcerm=True,
+            **options,
         )
         return image
 
@@ -153,7 +158,9 @@ def test_links_are_copied_as_links_and_followed_as_sources(lab: Lab, build: Buil
 def test_a_context_may_be_packed(lab: Lab, build: Build) -> None:
     files = {"Dockerfile": f"FROM scratch\nLABEL {LABEL}={lab.prefix}\nCOPY a.txt /", **FILES}
     stream = io.BytesIO(gzip.compress(packed(files).read()))
-    image, _ = lab.client.images.build(fileobj=stream, custom_context=True, encoding="gzip")
+    image, _ = lab.client.images.build(
+        fileobj=stream, custom_context=True, encoding="gzip", rm=True
+    )
     assert image.attrs["Size"] == 1
 
 
@@ -163,13 +170,13 @@ def test_an_ignored_dockerfile_is_not_copied(lab: Lab, build: Build) -> None:
         ".dockerignore": "Dockerfile\n.dockerignore",
         "a.txt": "A",
     }
-    image, _ = lab.client.images.build(fileobj=packed(files), custom_context=True)
+    image, _ = lab.client.images.build(fileobj=packed(files), custom_context=True, rm=True)
     assert output(lab, image, "ls -A all || ls -A /all", working_dir="/") == "a.txt\n"
 
 
 def test_another_dockerfile_can_be_named(lab: Lab, build: Build) -> None:
     files = {"d/Other": f"FROM scratch\nLABEL {LABEL}={lab.prefix} other=yes", **FILES}
-    options = {"custom_context": True, "dockerfile": "d/Other"}
+    options = {"custom_context": True, "dockerfile": "d/Other", "rm": True}
     image, _ = lab.client.images.build(fileobj=packed(files), **options)
     assert image.labels["other"] == "yes"
     del files["d/Other"]
