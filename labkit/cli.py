@@ -120,12 +120,14 @@ def _add_down(commands) -> None:
 def _add_parts(commands) -> None:
     parts = commands.add_parser(
         "parts",
-        help="list, start, stop and kill the parts of a cluster",
+        help="list, start, stop, kill and run the parts of a cluster",
         description="The parts of a cluster that was started with --parts separate. A part that "
-        "was killed is started again; one that was stopped is not.",
+        "was killed is started again; one that was stopped is not, and can be run in the "
+        "terminal.",
     )
     _name(parts)
-    parts.add_argument("do", nargs="?", choices=("list", "start", "stop", "kill"), default="list")
+    deeds = ("list", "start", "stop", "kill", "run")
+    parts.add_argument("do", nargs="?", choices=deeds, default="list")
     parts.add_argument("part", nargs="*", help="such as kube-scheduler or kubelet/lab-worker2")
     parts.set_defaults(func=_parts)
 
@@ -208,6 +210,8 @@ def _parts(options: argparse.Namespace) -> int:
             f"There are {', '.join(parts)}.",
             f"Try: labkit parts {options.do} kube-scheduler",
         )
+    if options.do == "run":
+        return parts[options.part[0]].run()
     for part in [parts[name] for name in options.part]:
         if options.do != "list":
             getattr(part, options.do)()

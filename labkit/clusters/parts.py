@@ -89,6 +89,21 @@ class Part:
         """Start it; returns when it does its work, or after five seconds of trying."""
         return self._do("start", seconds=_SETTLE)
 
+    def run(self) -> int:
+        """Be it, in this process and until interrupted, for a look at its log; its exit code.
+
+        Raises ClusterError where it runs already.
+        """
+        if self.facts.state != "stopped":
+            raise ClusterError(
+                f"The part {self.name} of the cluster {self._directory.name} runs already.",
+                "The cluster's daemon watches over it.",
+                f"Stop that one first: labkit parts stop {self.name} --name {self._directory.name}",
+            )
+        from labkit.clusters import part
+
+        return part.main([self.name, str(self._directory.root)])
+
     def stop(self, signal: int = signals.SIGTERM) -> Facts:
         """End it; it stays away until `start`.  With SIGKILL, as a machine that loses power."""
         return self._do("stop", signal=int(signal))
