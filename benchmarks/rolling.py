@@ -195,18 +195,18 @@ def _replicas(axis, seen: Rollout) -> None:
     total = [one + other for one, other in zip(old, new, strict=True)]
     axis.step(times, total, where="post", color=_LINE, linewidth=1, linestyle=":")
     axis.set_ylabel("ready Pods")
-    axis.set_ylim(0, PODS + 2)
+    axis.set_ylim(0, PODS + 4)
     axis.text(SECONDS + 0.1, PODS, "v2", color=_V2, va="center")
     axis.text(SECONDS + 0.1, 0.3, "v1", color=_V1, va="center")
-    axis.text(SECONDS * 0.35, PODS + 0.7, "both", color=_LINE)
+    axis.text(seen.begun, PODS + 1.7, "both", color=_LINE)
 
 
 def _latency(axis, seen: Rollout) -> None:
     rows = [row for row in seen.rows if row["p50"] is not None]
-    for name, color, dash in (("p50", _LOAD, "-"), ("p99", _TAIL, "--")):
+    for name, color, dash, place in (("p50", _LOAD, "-", "top"), ("p99", _TAIL, "--", "bottom")):
         axis.plot([row["second"] + 0.5 for row in rows], [row[name] for row in rows], dash,
                   color=color)  # fmt: skip
-        axis.text(SECONDS + 0.1, rows[-1][name], name, color=color, va="center")
+        axis.text(SECONDS + 0.1, rows[-1][name], name, color=color, va=place)
     axis.set_yscale("log")
     axis.set_ylabel("latency (ms)")
 
