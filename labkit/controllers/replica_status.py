@@ -6,34 +6,43 @@ available once it has been Ready for `spec.minReadySeconds`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
+from labkit.controllers.census import Traits
 from labkit.controllers.rollout import replicas_of
-from labkit.kube import conditions, objects, pods, times
+from labkit.kube import conditions, pods, times
 from labkit.kube.resources import REPLICATION_CONTROLLERS
 
 REPLICA_FAILURE = "ReplicaFailure"
 
 
-def replica_set_status(
-    replica_set: Mapping, active: Sequence[Mapping], terminating: int, now: float
-) -> dict:
+def replica_set_status(replica_set: Mapping, census: Counter[Traits], now: float) -> dict:
     """The status at `now` (Unix seconds), without conditions."""
-    wanted = (replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}
-    wait = replica_set["spec"].get("minReadySeconds") or 0
+    labels = (replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    wait, wanted = replica_set["spec"].get("minReadySeconds") or 0, labels.items()
+    active = Counter({kind: count for kind, count in census.items() if kind.active})
     counts = {
-        "fullyLabeledReplicas": sum(wanted.items() <= objects.labels(p).items() for p in active),
-        "readyReplicas": sum(map(pods.is_ready, active)),
-        "availableReplicas": sum(available_in(pod, wait, now) == 0 for pod in active),
+        "fullyLabeledReplicas": _number(active, lambda kind: wanted <= kind.labels),
+        "readyReplicas": _number(active, lambda kind: kind.ready),
+        "availableReplicas": _number(active, lambda kind: kind.available_in(wait, now) == 0),
     }
     # ReplicationControllers have never learned to say this.
     is_set = replica_set.get("kind") != REPLICATION_CONTROLLERS.kind
     return {
-        "replicas": len(active),
+        "replicas": active.total(),
         **{field: count for field, count in counts.items() if count},
-        **({"terminatingReplicas": terminating} if is_set else {}),
+        **({"terminatingReplicas": _number(census, _terminates)} if is_set else {}),
         "observedGeneration": replica_set["metadata"].get("generation", 0),
     }
+
+
+def _number(census: Counter[Traits], condition: Callable[[Traits], bool]) -> int:
+    return sum(count for kind, count in census.items() if condition(kind))
+
+
+def _terminates(kind: Traits) -> bool:
+    return kind.terminating
 
 
 def available_in(pod: Mapping, min_ready_seconds: int, now: float) -> float | None:
@@ -46,12 +55,17 @@ def available_in(pod: Mapping, min_ready_seconds: int, now: float) -> float | No
     return max(0.0, times.parse(since) + min_ready_seconds - now)
 
 
-def next_availability(replica_set: Mapping, active: Iterable[Mapping], now: float) -> float | None:
+def next_availability(workload: Mapping, active: Iterable[Mapping], now: float) -> float | None:
     """Seconds until the next ready Pod becomes available, None if none is waiting."""
+    wait = workload["spec"].get("minReadySeconds") or 0
+    delays = (available_in(pod, wait, now) for pod in (active if wait else ()))
+    return min((delay for delay in delays if delay), default=None)
+
+
+def next_available(replica_set: Mapping, census: Iterable[Traits], now: float) -> float | None:
+    """As `next_availability`, of Pods that are counted."""
     wait = replica_set["spec"].get("minReadySeconds") or 0
-    if not wait:
-        return None
-    delays = (available_in(pod, wait, now) for pod in active)
+    delays = (kind.available_in(wait, now) for kind in census)
     return min((delay for delay in delays if delay), default=None)
 
 

@@ -11,22 +11,19 @@ Source: kube-controller-manager's replicaset controller; documentation "ReplicaS
 from __future__ import annotations
 
 import asyncio
-import copy
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from labkit.client import ApiError, Client
 from labkit.client.events import NORMAL, WARNING
 from labkit.clock import Clock
 from labkit.controllers.batches import slow_start
-from labkit.controllers.claims import claim, selector_of
+from labkit.controllers.census import Census, Traits, traits
+from labkit.controllers.claims import claim, claims, selector_of
 from labkit.controllers.expectations import Expectations
 from labkit.controllers.informers import InformerFactory, SharingController, batch_delay
 from labkit.controllers.pod_ranking import pods_to_delete
-from labkit.controllers.replica_status import (
-    next_availability,
-    replica_failure,
-    replica_set_status,
-)
+from labkit.controllers.replica_status import next_available, replica_failure, replica_set_status
 from labkit.controllers.rollout import replicas_of
 from labkit.kube import objects, pods, selectors
 from labkit.kube.resources import PODS, REPLICA_SETS
@@ -54,6 +51,8 @@ class ReplicaSetController(SharingController):
         self._pods = self.watch(PODS, enqueue=False)
         self._pods.add_index(BY_CONTROLLER, controller_uid)
         self._pods.add_index(ORPHANS, orphan_namespace)
+        self._census = Census(self.resource.kind)
+        self.on_change(self._pods, self._census.changed)
         self.on_change(self._pods, self._pod_changed)
 
     async def reconcile(self, key: str) -> float | None:
@@ -63,25 +62,41 @@ class ReplicaSetController(SharingController):
             self.expectations.forget(key)
             return None
         may_act = self.expectations.satisfied(key)
-        mine = await claim(
-            self.client, PODS, self.resource, replica_set, self._candidates(replica_set)
-        )
-        active = [pod for pod in mine if pods.is_active(pod)]
+        census, strays = self._survey(replica_set)
+        adopted = await claim(self.client, PODS, self.resource, replica_set, strays)
+        census.update(map(traits, adopted))
         failure = None
         if may_act and not objects.is_deleting(replica_set):
-            failure = await self._manage(key, replica_set, active)
-        terminating = sum(objects.is_deleting(pod) and not pods.is_terminal(pod) for pod in mine)
-        await self._write_status(replica_set, active, terminating, failure)
+            failure = await self._manage(key, replica_set, census, adopted)
+        await self._write_status(replica_set, census, failure)
         if failure:
             raise failure
-        return self._next_look(key, replica_set, active)
+        return self._next_look(key, replica_set, census)
 
     # What there is.
 
-    def _candidates(self, replica_set: Mapping) -> list[Mapping]:
-        meta = replica_set["metadata"]
-        owned = self._pods.by_index(BY_CONTROLLER, meta["uid"])
-        return owned + self._pods.by_index(ORPHANS, meta["namespace"])
+    def _survey(self, replica_set: Mapping) -> tuple[Counter[Traits], list[Mapping]]:
+        """Its Pods that the selector matches, counted, and those to release or perhaps to adopt."""
+        selector, meta = selector_of(replica_set), replica_set["metadata"]
+        census = self._census.of(meta["uid"])
+        strays = self._pods.by_index(ORPHANS, meta["namespace"])
+        lost = [kind for kind in census if not selectors.matches(selector, dict(kind.labels))]
+        for kind in lost:
+            del census[kind]
+        if lost:
+            owned = self._pods.by_index(BY_CONTROLLER, meta["uid"])
+            strays = claims(replica_set, selector, owned).release + strays
+        return census, strays
+
+    def _active(self, replica_set: Mapping, adopted: Iterable[Mapping]) -> list[Mapping]:
+        """Its active Pods, together with those that it has just adopted."""
+        owned = self._pods.by_index(BY_CONTROLLER, replica_set["metadata"]["uid"])
+        found = {objects.key(pod): pod for pod in adopted}
+        found |= {
+            objects.key(pod): pod
+            for pod in claims(replica_set, selector_of(replica_set), owned).owned
+        }
+        return [pod for pod in found.values() if pods.is_active(pod)]
 
     def _related(self, replica_set: Mapping) -> list[Mapping]:
         """The active Pods of all ReplicaSets of the same owner (a Deployment's other revisions)."""
@@ -138,13 +153,16 @@ class ReplicaSetController(SharingController):
     # What is done.
 
     async def _manage(
-        self, key: str, replica_set: Mapping, active: list[Mapping]
+        self, key: str, replica_set: Mapping, census: Counter[Traits], adopted: list[Mapping]
     ) -> Exception | None:
-        missing = replicas_of(replica_set["spec"]) - len(active)
+        wanted = replicas_of(replica_set["spec"])
+        missing = wanted - sum(count for kind, count in census.items() if kind.active)
         if missing > 0:
             return await self._create(key, replica_set, min(missing, BURST))
         if missing < 0:
-            return await self._delete(key, replica_set, active, min(-missing, BURST))
+            active = self._active(replica_set, adopted)
+            surplus = max(0, len(active) - wanted)
+            return await self._delete(key, replica_set, active, min(surplus, BURST))
         return None
 
     async def _create(self, key: str, replica_set: Mapping, count: int) -> Exception | None:
@@ -158,7 +176,7 @@ class ReplicaSetController(SharingController):
 
     async def _create_pod(self, replica_set: Mapping, pod: Mapping) -> None:
         try:
-            created = await self.client.create(PODS, copy.deepcopy(pod))
+            created = await self.client.create(PODS, pod)
         except ApiError as error:
             if not is_terminating_namespace(error):
                 message = f"Error creating: {error}"
@@ -197,21 +215,19 @@ class ReplicaSetController(SharingController):
     async def _write_status(
         self,
         replica_set: Mapping,
-        active: list[Mapping],
-        terminating: int,
+        census: Counter[Traits],
         failure: Exception | None,
     ) -> None:
-        now = self.clock.now()
-        status = replica_set_status(replica_set, active, terminating, now)
-        failed = replica_failure(replica_set, len(active), failure, self.clock.timestamp())
+        status = replica_set_status(replica_set, census, self.clock.now())
+        failed = replica_failure(replica_set, status["replicas"], failure, self.clock.timestamp())
         if failed:
             status["conditions"] = failed
         if status != replica_set.get("status"):
             fresh = {**replica_set, "status": status}
             await self.client.update(self.resource, fresh, "status")
 
-    def _next_look(self, key: str, replica_set: Mapping, active: list[Mapping]) -> float | None:
-        delays = [next_availability(replica_set, active, self.clock.now())]
+    def _next_look(self, key: str, replica_set: Mapping, census: Counter[Traits]) -> float | None:
+        delays = [next_available(replica_set, census, self.clock.now())]
         if not self.expectations.satisfied(key):
             delays.append(self.expectations.expires_in(key))
         return min((delay for delay in delays if delay is not None), default=None)
