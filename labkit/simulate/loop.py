@@ -11,13 +11,17 @@ Measured against looptime on the same work: see docs/simulate.md.
 from __future__ import annotations
 
 import asyncio
+import gc
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from labkit.errors import LabkitError
 
 T = TypeVar("T")
+
+_COLLECTIONS = (100_000, 20, 20)  # allocations, then collections of each generation
 
 
 class Stalled(LabkitError):
@@ -66,9 +70,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         outer = asyncio._get_running_loop()
         asyncio._set_running_loop(None)
         try:
-            return self.run_until_complete(work)
+            with _rare_collections():
+                return self.run_until_complete(work)
         finally:
             asyncio._set_running_loop(outer)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let Python look for cyclic garbage less often.
+
+    A cluster's objects are many, live long and hold no cycles; with Python's own thresholds, which
+    suit small programs, looking through them takes an eighth of the time of a large simulation.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(*_COLLECTIONS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

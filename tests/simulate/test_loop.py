@@ -1,6 +1,8 @@
 """Virtual time: nobody waits, and everything happens in its order."""
 
 import asyncio
+import gc
+from contextlib import nullcontext
 
 import pytest
 
@@ -47,3 +49,16 @@ def test_timeouts_are_virtual_too():
         return asyncio.get_running_loop().time()
 
     assert run(main()) == 100.0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_python_collects_afterwards_as_it_did_before(fails):
+    before = gc.get_threshold()
+
+    async def main():
+        assert gc.get_threshold() > before
+        assert not fails, "as asked for"
+
+    with pytest.raises(AssertionError, match="as asked for") if fails else nullcontext():
+        run(main())
+    assert gc.get_threshold() == before
