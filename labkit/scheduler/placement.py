@@ -201,7 +201,7 @@ class PodClass:
 
     def can_take(self, name: str, guests: Guests) -> bool:
         """Whether one node can take the Pod."""
-        if name not in self.names:
+        if not name or name not in self.names:
             return False
         place = self.names.index(name)
         return bool(self.table.open[place]) and not (

@@ -129,10 +129,13 @@ class Scheduler:
             self.binder.look_again()
             self._forget_nomination(new or old)
         elif self._is_ours(new):
-            if old is None or _nominated(old) != _nominated(new):
-                self.cache.nominate(view(new), _nominated(new))
-            if old is None or _spec_changed(old, new):
-                self.queue.add(view(new))
+            nominated = old is None or _nominated(old) != _nominated(new)
+            changed = old is None or _spec_changed(old, new)
+            seen = view(new) if nominated or changed else None
+            if nominated:
+                self.cache.nominate(seen, seen.nominated)
+            if changed:
+                self.queue.add(seen)
 
     def _tell_queue(self, before: PodView | None, after: PodView | None) -> None:
         """What a Pod on a node was, and what it is."""
