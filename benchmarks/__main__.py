@@ -11,7 +11,7 @@ import platform
 from itertools import chain
 from pathlib import Path
 
-from benchmarks import api, cluster, scheduling
+from benchmarks import api, cluster, scheduling, simulation
 
 
 def main() -> None:
@@ -23,7 +23,8 @@ def main() -> None:
     for what, figure in api.measure(path):
         print(f"{what:<40} {figure}", flush=True)
     if path is None:
-        for what, figure in chain(cluster.measure(), scheduling.measure()):
+        parts = cluster, scheduling, simulation
+        for what, figure in chain.from_iterable(part.measure() for part in parts):
             print(f"{what:<40} {figure}", flush=True)
 
 
