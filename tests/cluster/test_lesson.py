@@ -108,6 +108,7 @@ def test_watching_pods_shows_each_change(app: Kubectl):
         watching.kill()
         watching.wait()
     assert "Pending" in states or "ContainerCreating" in states
+    app("wait", "--for=delete", f"pod/{first.split()[0]}", "--timeout=40s")
 
 
 def test_describe_tells_the_story_in_events(app: Kubectl):
