@@ -24,9 +24,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-import orjson
-
 from labkit.kube import fieldset, structured_merge
+from labkit.kube.encoding import compact
 from labkit.kube.fieldset import Fields
 from labkit.kube.schema import ANY, Type
 
@@ -130,7 +129,7 @@ _interned: dict[bytes, Fields] = {}
 
 def interned(fields: Fields) -> Fields:
     """The one set of all that are equal to this one."""
-    key = orjson.dumps(fields)
+    key = compact(fields)
     found = _interned.get(key)
     if found is None:
         if len(_interned) >= _INTERNED:

@@ -25,6 +25,7 @@ from labkit.apiserver.registry import REGISTRATIONS
 from labkit.apiserver.request import Encoded
 from labkit.apiserver.store import ALL, Contents, Record, Store, StoreFull
 from labkit.apiserver.watch import ADDED, DELETED, MODIFIED, Event
+from labkit.kube.encoding import compact
 from labkit.kube.resources import Resource
 
 _TRIM_BATCH = 500  # superseded records: rare enough to cost nothing, small enough for one group
@@ -106,7 +107,7 @@ class State:
         previous = collection.items.get(key)
         self._assigned += 1
         obj["metadata"]["resourceVersion"] = str(self._assigned)
-        item = Encoded(obj, orjson.dumps(obj))
+        item = Encoded(obj, compact(obj))
         kind = DELETED if deleted else MODIFIED if previous else ADDED
         event = Event(self._assigned, kind, key, item, previous)
         record = Record(event.revision, resource.name, key, deleted, item.json)

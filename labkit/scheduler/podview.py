@@ -15,6 +15,7 @@ from functools import lru_cache
 import orjson
 
 from labkit.kube import conditions, objects, quantity
+from labkit.kube.encoding import compact
 from labkit.scheduler.affinity import Terms, terms_of
 
 CPU, MEMORY, STORAGE, PODS = "cpu", "memory", "ephemeral-storage", "pods"
@@ -104,7 +105,7 @@ def _signature(pod: Mapping) -> bytes:
     parts += [spec.get(field) for field in _OF_POD]
     for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
         parts.append([container.get(field) for field in _OF_CONTAINER])
-    return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    return compact(parts, orjson.OPT_SORT_KEYS)
 
 
 def pod_requests(spec: Mapping) -> dict[str, int]:
