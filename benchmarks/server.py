@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import ssl
 import tempfile
@@ -58,6 +59,8 @@ def _serve(directory: str, pipe) -> None:
         await http.start()
         port = http.addresses[0][1]
         writer.write(home / "config", "bench", f"https://127.0.0.1:{port}", authority)
+        gc.collect()
+        gc.freeze()  # as a cluster's daemon does
         pipe.send(str(home / "config"))
         await asyncio.Event().wait()
 
