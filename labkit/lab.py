@@ -23,25 +23,7 @@ from labkit.client import ApiError, Client, kubeconfig
 from labkit.client.sync import Portal
 from labkit.clusters import manage, paths
 from labkit.errors import UsageError, WaitTimeout
-from labkit.kube import conditions, resources
-
-_KINDS = {
-    alias: resource
-    for resource, aliases in {
-        resources.PODS: "pod pods po",
-        resources.SERVICES: "service services svc",
-        resources.CONFIG_MAPS: "configmap configmaps cm",
-        resources.SECRETS: "secret secrets",
-        resources.NAMESPACES: "namespace namespaces ns",
-        resources.NODES: "node nodes no",
-        resources.SERVICE_ACCOUNTS: "serviceaccount serviceaccounts sa",
-        resources.DEPLOYMENTS: "deployment deployments deploy",
-        resources.REPLICA_SETS: "replicaset replicasets rs",
-        resources.HORIZONTAL_POD_AUTOSCALERS: "hpa horizontalpodautoscaler",
-        resources.INGRESSES: "ingress ingresses ing",
-    }.items()
-    for alias in aliases.split()
-}
+from labkit.kube import conditions, kinds, resources
 
 
 class Lab:
@@ -152,8 +134,8 @@ class Lab:
 
     def get(self, name: str) -> dict:
         """The object `kind/name` of the current namespace as the API has it.  Raises ApiError."""
-        resource, plain = _parse(name)
-        return self._portal.run(self._client.get(resource, plain, _namespace(resource)))
+        resource, plain = kinds.parse(name)
+        return self._portal.run(self._client.get(resource, plain, kinds.namespace(resource)))
 
     def wait(
         self,
@@ -168,7 +150,7 @@ class Lab:
         """
         begun = time.monotonic()
         if callable(condition):
-            goal, meets = "meets the condition", _tolerant(condition)
+            goal, meets = "meets the condition", kinds.tolerant(condition)
         else:
             goal, meets = f"is {condition}", lambda seen: conditions.is_true(seen, condition)
         self._until(name, meets, goal, timeout)
@@ -179,12 +161,12 @@ class Lab:
         last = self._portal.run(self._watch(name, meets, timeout))
         if not meets(last):
             fix = f"Look closer: !kubectl describe {name}"
-            raise WaitTimeout(f"the moment when {name} {goal}", timeout, _state(last), fix)
+            raise WaitTimeout(f"the moment when {name} {goal}", timeout, kinds.state(last), fix)
 
     async def _watch(self, name: str, meets: Callable[[dict], object], timeout: float) -> dict:
         """The object's state that `meets`, or the last one before `timeout`; {} for none."""
-        resource, plain = _parse(name)
-        scope = {"namespace": _namespace(resource), "field_selector": f"metadata.name={plain}"}
+        resource, plain = kinds.parse(name)
+        scope = {"namespace": kinds.namespace(resource), "field_selector": f"metadata.name={plain}"}
         last: dict = {}
         try:
             async with asyncio.timeout(timeout):
@@ -205,8 +187,8 @@ class Lab:
         return last
 
     async def _delete(self, name: str) -> bool:
-        resource, plain = _parse(name)
-        namespace = _namespace(resource)
+        resource, plain = kinds.parse(name)
+        namespace = kinds.namespace(resource)
         try:
             # Foreground: the object goes last, after the Pods that it owns.
             await self._client.delete(resource, plain, namespace, propagation_policy="Foreground")
@@ -350,47 +332,6 @@ def _ensure(
 def _close(portal: Portal, client: Client) -> None:
     portal.run(client.close())
     portal.close()
-
-
-def _tolerant(condition: Callable[[dict], object]) -> Callable[[dict], bool]:
-    """`condition`, for an object that grows: a field that is not there yet means "not yet"."""
-
-    def meets(seen: dict) -> bool:
-        try:
-            return bool(seen and condition(seen))
-        except (KeyError, IndexError, TypeError):
-            return False
-
-    return meets
-
-
-def _parse(name: str) -> tuple[resources.Resource, str]:
-    kind, slash, plain = name.partition("/")
-    resource = _KINDS.get(kind.lower())
-    if not slash or not plain or resource is None:
-        raise UsageError(
-            f"{name!r} names no object.",
-            "An object is named by its kind and its name, with a slash between them.",
-            "Try: deployment/myapp",
-        )
-    return resource, plain
-
-
-def _namespace(resource: resources.Resource) -> str | None:
-    return "default" if resource.namespaced else None
-
-
-def _state(seen: Mapping) -> str:
-    """The state of an object in a few words, for a message."""
-    if not seen:
-        return "there is no such object"
-    status = seen.get("status") or {}
-    false = [
-        f"{entry['type']}={entry['status']} ({entry.get('reason', '')})"
-        for entry in status.get("conditions") or ()
-        if entry["status"] != "True"
-    ]
-    return ", ".join(filter(None, [status.get("phase", ""), *false])) or "it exists"
 
 
 def _node_row(node: Mapping) -> dict[str, str]:
