@@ -25,6 +25,7 @@ NORMAL, WARNING = "Normal", "Warning"
 _QUEUE = 1000
 _KNOWN = 4096
 _SAME_FOR = 600.0  # seconds
+_TELL_EVERY = 60.0  # seconds, that Events are dropped
 
 
 class EventRecorder:
@@ -36,7 +37,7 @@ class EventRecorder:
         self._queue: asyncio.Queue[dict] = asyncio.Queue(_QUEUE)
         self._known: dict[tuple, tuple[float, dict]] = {}
         self._task: asyncio.Task | None = None
-        self._serial = self._dropped = 0
+        self._serial, self._told = 0, -_TELL_EVERY
 
     def event(self, obj: Mapping, kind: str, reason: str, message: str, field: str = "") -> None:
         """Record that something happened to `obj`.
@@ -50,11 +51,11 @@ class EventRecorder:
         draft = {"involvedObject": reference, "type": kind, "reason": reason, "message": message}
         try:
             self._queue.put_nowait(draft)
-            self._dropped = 0
         except asyncio.QueueFull:
-            self._dropped += 1
-            if self._dropped == 1:  # the first of many
-                log.warning("events dropped from reason=%s object=%s", reason, reference["name"])
+            now = self.clock.monotonic()
+            if now - self._told >= _TELL_EVERY:  # one of many
+                self._told = now
+                log.warning("events dropped, as reason=%s object=%s", reason, reference["name"])
         if self._task is None:
             self._task = asyncio.create_task(self._send_all(), name="event recorder")
 
