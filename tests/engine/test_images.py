@@ -39,6 +39,7 @@ Build = Callable[..., Image]
 @pytest.fixture
 def build(lab: Lab) -> Iterator[Build]:
     """Builds a Dockerfile over FILES; what it made is removed afterwards."""
+    mine = f"{LABEL}={lab.prefix}"
 
     def run(text: str, *, links: dict[str, str] | None = None, **options) -> Image:
         labels = {LABEL: lab.prefix, **options.pop("labels", {})}
@@ -51,13 +52,17 @@ def build(lab: Lab) -> Iterator[Build]:
             forcerm=True,
             **options,
         )
+        made.append(image.id)
         return image
 
+    made: list[str] = []
     yield run
     lab.clean()
-    for image in lab.client.images.list(filters={"label": f"{LABEL}={lab.prefix}"}):
-        lab.client.images.remove(image.id, force=True)
-    lab.client.images.prune(filters={"dangling": True, "label": f"{LABEL}={lab.prefix}"})
+    left = {image.id for image in lab.client.images.list(filters={"label": mine})}
+    # An image cannot go before those that were built from it.
+    for image in sorted(left, key=lambda image: -made.index(image) if image in made else -1e9):
+        lab.client.images.remove(image, force=True)
+    lab.client.images.prune(filters={"dangling": True, "label": mine})
 
 
 def output(lab: Lab, image: Image, command: str | None = None, **options) -> str:

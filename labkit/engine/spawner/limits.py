@@ -113,6 +113,8 @@ class Limits:
                 group.bandwidth.release(now)
             group.paused, group.stopped = group.stopped, []
             self._stop(name, self._members(name), group.paused)
+            for pid in group.paused:
+                _await_standstill(pid)
 
     def unpause(self, name, now):
         group = self._groups.get(name)
