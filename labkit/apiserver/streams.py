@@ -27,7 +27,7 @@ _SMALL = 16 * 1024  # bytes; well below what a transport takes before it says th
 _STALLED = 60.0  # seconds after which a reader that takes nothing is given up
 
 Encoder = Callable[[WatchEvent], bytes]
-Lines = dict[int, tuple[WatchEvent, bytes]]  # of events that many watches share, by `id`
+Chunks = dict[int, tuple[WatchEvent, bytes]]  # of events that many watches share, by `id`
 
 
 def encoder(form: Form, now: Callable[[], float], include: str) -> Encoder:
@@ -65,10 +65,10 @@ class Outbox:
 
     def _flush(self) -> None:
         due, self._due = self._due, []
-        lines: Lines = {}
+        chunks: Chunks = {}
         # All is made ready first: a client that is fed without a pause does not fall asleep, and
         # to wake it costs more than to write.
-        for transport, chunk in [(watch.transport, watch.chunk(lines)) for watch in due]:
+        for transport, chunk in [(watch.transport, watch.chunk(chunks)) for watch in due]:
             if chunk:
                 transport.write(chunk)
 
@@ -76,10 +76,12 @@ class Outbox:
 class _Direct:
     """A watch whose events are written as they come, as long as the connection takes them."""
 
+    __slots__ = ("_encode", "_events", "transport")
+
     def __init__(self, transport: asyncio.Transport, events: Events, encode: Encoder) -> None:
         self.transport, self._events, self._encode = transport, events, encode
 
-    def chunk(self, lines: Lines) -> bytes:
+    def chunk(self, chunks: Chunks) -> bytes:
         """The next chunk of the answer; empty if that is the task's to write, or nobody's."""
         events = self._events
         if not events.waiting:
@@ -87,15 +89,22 @@ class _Direct:
         if events.size > _SMALL or self.transport.get_write_buffer_size():
             events.wake()
             return b""
-        content = b"".join([self._line(event, lines) for event in events.take()])
-        return b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+        found = events.take()
+        if len(found) == 1 and self._encode is _line:
+            return _shared(found[0], chunks)
+        content = b"".join(map(self._encode, found))
+        return _chunk(content) if content else b""
 
-    def _line(self, event: WatchEvent, lines: Lines) -> bytes:
-        if self._encode is not _line:
-            return self._encode(event)
-        if id(event) not in lines:
-            lines[id(event)] = event, _line(event)
-        return lines[id(event)][1]
+
+def _shared(event: WatchEvent, chunks: Chunks) -> bytes:
+    """The chunk of one event, made once for all watches that see it."""
+    if id(event) not in chunks:
+        chunks[id(event)] = event, _chunk(_line(event))
+    return chunks[id(event)][1]
+
+
+def _chunk(content: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(content), content)
 
 
 async def send(
