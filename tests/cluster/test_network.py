@@ -151,8 +151,6 @@ def names(k: Kubectl) -> set[str]:
 def test_rolling_a_deployment_loses_no_request(
     web: Kubectl, cluster: manage.ClusterInfo, any_host: str, way: str, keep_alive: bool
 ):
-    if cluster.engine == engines.DOCKER:
-        pytest.skip("new containers take the CPU that requests at this rate need")
     size = SIZES[cluster.engine]
     url, before = any_host if way == "ingress" else service_url(web), names(web)
     profile = load.step(size.rate, size.seconds)
