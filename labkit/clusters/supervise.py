@@ -163,10 +163,10 @@ class SupervisedCluster:
         self._client = Client(kubeconfig.transport(directory.kubeconfig))
         await self._until_running(roster.API_SERVER)
         report("API server and store")
+        await bootstrap.addons(self._client)  # before anybody needs what they are given
         # Only now, so that they find it at once: who does not waits ever longer for it.
         for part in self.parts.values():
             part.start()
-        await bootstrap.addons(self._client)
         await bootstrap.storage_class(self._client)
         await bootstrap.publish_dns(self._client, site, site.dns_port)
         await bootstrap.remove_other_nodes(self._client, site)
