@@ -28,23 +28,12 @@ from labkit.apiserver.kubelets import Kubelets, dial_failure
 from labkit.apiserver.tunnel import tunnel
 from labkit.client.errors import ApiError, status_error
 from labkit.kube.resources import ENDPOINT_SLICES, SERVICES
+from labkit.wire import relay
 
 SERVICE_NAME = "kubernetes.io/service-name"
-_HOP_BY_HOP = (
-    "Connection",
-    "Proxy-Connection",
-    "Keep-Alive",
-    "Proxy-Authenticate",
-    "Proxy-Authorization",
-    "Te",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
-)
 # Who the user is concerns this server alone; compressed pages could not be rewritten.
-_NOT_FORWARDED = (*_HOP_BY_HOP, "Authorization", "Expect", "Accept-Encoding")
+_NOT_FORWARDED = (*relay.HOP_BY_HOP, "Authorization", "Expect", "Accept-Encoding")
 _OWN_PREFIXES = ("impersonate-", "x-remote-")
-_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _MAX_PAGE = 4 << 20  # bytes of an HTML page whose links are rewritten
 
 
@@ -113,7 +102,7 @@ class Proxies:
                 URL(url, encoded=True),
                 data=request.content if request.can_read_body else None,
                 headers=headers,
-                skip_auto_headers=_AUTOMATIC,
+                skip_auto_headers=relay.AUTOMATIC,
                 allow_redirects=False,
                 ssl=backend.trust,
             ) as answer:
@@ -196,7 +185,7 @@ def _words(error: Exception, url: str) -> str:
 
 
 def _request_headers(request: web.BaseRequest, wanted: Proxy) -> CIMultiDict[str]:
-    headers = _without(request.headers, _NOT_FORWARDED)
+    headers = relay.without(request.headers, _NOT_FORWARDED)
     for name in [n for n in headers if n.lower().startswith(_OWN_PREFIXES)]:
         headers.popall(name, None)
     if request.remote:
@@ -206,19 +195,10 @@ def _request_headers(request: web.BaseRequest, wanted: Proxy) -> CIMultiDict[str
     return headers
 
 
-def _without(headers: Mapping[str, str], names: tuple[str, ...]) -> CIMultiDict[str]:
-    """`headers` less those, and less what `Connection` names."""
-    left: CIMultiDict[str] = CIMultiDict(headers)
-    named = [name.strip() for name in headers.get("Connection", "").split(",") if name.strip()]
-    for name in (*names, *named):
-        left.popall(name, None)
-    return left
-
-
 async def _pass_on(
     request: web.BaseRequest, answer: aiohttp.ClientResponse, wanted: Proxy
 ) -> web.StreamResponse:
-    headers = _without(answer.headers, _HOP_BY_HOP)
+    headers = relay.without(answer.headers, relay.HOP_BY_HOP)
     hosts = (answer.url.raw_authority, request.headers.get("Host", ""))
     if location := headers.get("Location"):
         headers["Location"] = rewriting.link(location, wanted.prefix, hosts)

@@ -30,6 +30,7 @@ from labkit.proxy.ingress import pages, routes
 from labkit.proxy.ingress.metrics import Labels, RequestMetrics
 from labkit.proxy.ingress.routes import Backend, Location
 from labkit.proxy.rules import Address
+from labkit.wire import relay
 from labkit.wire.hijack import copy, first, hijacked
 from labkit.wire.upgrade import Upgraded, upgrade
 
@@ -40,18 +41,6 @@ _SHORT = 64 << 10  # bytes of an answer that is read whole
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 _SERVER = "ingress-controller"  # where the endpoint says nothing of itself
 _CLIENT_CLOSED = 499  # nginx' status, for the metrics, of a client that did not wait
-_HOP_BY_HOP = (
-    "Connection",
-    "Proxy-Connection",
-    "Keep-Alive",
-    "Proxy-Authenticate",
-    "Proxy-Authorization",
-    "Te",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
-)
-_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 Find = Callable[[str, str], Location | None]
 Endpoints = Callable[[Backend], Sequence[Address]]
@@ -164,7 +153,7 @@ class Forward:
                     URL(f"http://{ip}:{port}{target}", encoded=True),
                     data=request.content if request.can_read_body else None,
                     headers=headers,
-                    skip_auto_headers=_AUTOMATIC,
+                    skip_auto_headers=relay.AUTOMATIC,
                     allow_redirects=False,
                 ) as answer:
                     return await _pass_back(request, answer)
@@ -207,7 +196,7 @@ def _unless_begun(request: web.BaseRequest) -> None:
 async def _through(request: web.BaseRequest, upstream: Upgraded) -> web.StreamResponse:
     """The two connections joined; or the endpoint's refusal."""
     if upstream.status != 101:
-        headers = _without(upstream.headers, (*_HOP_BY_HOP, "Content-Length"))
+        headers = relay.without(upstream.headers, (*relay.HOP_BY_HOP, "Content-Length"))
         text = await upstream.explanation()
         return web.Response(status=upstream.status, headers=headers, body=text.encode())
     async with hijacked(request, upstream.headers) as (response, reader, writer):
@@ -218,7 +207,7 @@ async def _through(request: web.BaseRequest, upstream: Upgraded) -> web.StreamRe
 async def _pass_back(
     request: web.BaseRequest, answer: aiohttp.ClientResponse
 ) -> web.StreamResponse:
-    headers = _without(answer.headers, _HOP_BY_HOP)
+    headers = relay.without(answer.headers, relay.HOP_BY_HOP)
     headers.setdefault("Server", _SERVER)
     status, reason, length = answer.status, answer.reason, answer.content_length
     if length and length <= _SHORT and request.method != "HEAD":
@@ -242,7 +231,7 @@ def _target(request: web.BaseRequest, location: Location) -> str:
 
 def forwarded_headers(request: web.BaseRequest) -> CIMultiDict[str]:
     """The client's headers, and who it is.  What it says of that itself is not believed."""
-    headers = _without(request.headers, (*_HOP_BY_HOP, "Expect"))
+    headers = relay.without(request.headers, (*relay.HOP_BY_HOP, "Expect"))
     scheme = "https" if request.secure else "http"
     if before := headers.get("X-Forwarded-For"):
         headers["X-Original-Forwarded-For"] = before
@@ -254,15 +243,6 @@ def forwarded_headers(request: web.BaseRequest) -> CIMultiDict[str]:
     headers["X-Forwarded-Port"] = str(server[1]) if server else ""
     headers["X-Forwarded-Proto"] = headers["X-Forwarded-Scheme"] = headers["X-Scheme"] = scheme
     return headers
-
-
-def _without(headers: Mapping[str, str], names: tuple[str, ...]) -> CIMultiDict[str]:
-    """`headers` less those, and less what `Connection` names."""
-    left: CIMultiDict[str] = CIMultiDict(headers)
-    named = [name.strip() for name in headers.get("Connection", "").split(",") if name.strip()]
-    for name in (*names, *named):
-        left.popall(name, None)
-    return left
 
 
 def _labels(method: str, location: Location | None, status: int) -> Labels:
