@@ -19,13 +19,13 @@ import pandas as pd
 
 from labkit.client import Informer
 from labkit.clock import LoopClock
+from labkit.controllers.podautoscaler.scale_target import NoMatchError, ScaleTargets
 from labkit.errors import UsageError
 from labkit.kube import objects, selectors, times
 from labkit.kube.resources import (
     DEPLOYMENTS,
     EVENTS,
     HORIZONTAL_POD_AUTOSCALERS,
-    Resource,
 )
 from labkit.metrics.exposition import Batch, Point
 from labkit.observe.recorder import EVENT_COLUMNS
@@ -101,22 +101,17 @@ class Simulation:
 
     async def _apply(self, manifest: Mapping) -> None:
         version, kind = manifest["apiVersion"], manifest["kind"]
-        group = version.rpartition("/")[0]
-        path = f"/apis/{version}" if group else f"/api/{version}"
-        served = (await self._cluster.client.transport.request("GET", path))["resources"]
-        for one in served:
-            if one["kind"] == kind and "/" not in one["name"]:
-                namespace = manifest["metadata"].get("namespace", _NAMESPACE)
-                where = namespace if one["namespaced"] else None
-                short = version.rpartition("/")[2]
-                resource = Resource(group, short, one["name"], kind, one["namespaced"])
-                await self._cluster.client.create(resource, dict(manifest), where)
-                return
-        raise UsageError(
-            f"No {kind} of {version} can be simulated.",
-            "The API server does not serve it.",
-            "Look for a spelling mistake in apiVersion and kind of the manifest.",
-        )
+        client = self._cluster.client
+        try:
+            resource = await ScaleTargets(client, self._clock).resource(version, kind)
+        except NoMatchError as error:
+            raise UsageError(
+                f"No {kind} of {version} can be simulated.",
+                "The API server does not serve it.",
+                "Look for a spelling mistake in apiVersion and kind of the manifest.",
+            ) from error
+        namespace = manifest["metadata"].get("namespace", _NAMESPACE)
+        await client.create(resource, dict(manifest), namespace if resource.namespaced else None)
 
     # What passes
 
