@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,18 @@ def labkit_home(monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LABKIT_HOME", str(home))
     yield home
     take_down(home)
+
+
+@contextmanager
+def own_home() -> Iterator[Path]:
+    """The same for the tests of a module or of a session, while this context is entered."""
+    home = Path(tempfile.mkdtemp(prefix="labkit-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABKIT_HOME", str(home))
+        try:
+            yield home
+        finally:
+            take_down(home)
 
 
 def take_down(home: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import ssl
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ import kubernetes
 import pytest
 
 from labkit.clusters import manage
-from tests.conftest import take_down
+from tests.conftest import own_home
 from tests.kubectl.conftest import Kubectl
 
 MERGE, JSON_PATCH, STRATEGIC, APPLY = (
@@ -126,18 +125,10 @@ def kubeconfig() -> Iterator[Path]:
     if given := os.environ.get("LABKIT_TEST_KUBECONFIG"):
         yield Path(given)
         return
-    home, before = Path(tempfile.mkdtemp(prefix="labkit-")), os.environ.get("LABKIT_HOME")
-    os.environ["LABKIT_HOME"] = str(home)
-    try:
+    with own_home():
         # A node looks every minute whether a ConfigMap has changed; tests shall not wait so long.
         cluster = manage.up("api", 2, {"sync-frequency": "2s"})
         yield Path(cluster.environment()["KUBECONFIG"])
-    finally:
-        take_down(home)
-        if before is None:
-            del os.environ["LABKIT_HOME"]
-        else:
-            os.environ["LABKIT_HOME"] = before
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from labkit.clusters import engines, manage
-from tests.conftest import dockerd, take_down
+from tests.conftest import dockerd, own_home
 
 QUICK = {
     "horizontal-pod-autoscaler-sync-period": "1s",
@@ -70,16 +68,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[manage.ClusterInfo]:
     """Three nodes with quick autoscaling, for one module, on each of the engines."""
     if request.param == engines.DOCKER:
         dockerd()
-    home, before = Path(tempfile.mkdtemp(prefix="labkit-")), os.environ.get("LABKIT_HOME")
-    os.environ["LABKIT_HOME"] = str(home)
-    try:
+    with own_home():
         yield manage.up("test", 3, QUICK, engine=request.param)
-    finally:
-        take_down(home)
-        if before is None:
-            del os.environ["LABKIT_HOME"]
-        else:
-            os.environ["LABKIT_HOME"] = before
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -20,7 +18,7 @@ from labkit.clusters.parts import Parts
 from labkit.clusters.paths import ClusterDir
 from labkit.load import start, step
 from tests.cluster.conftest import Kubectl, until
-from tests.conftest import take_down
+from tests.conftest import own_home
 
 NAME = "parts"
 HASTY = {
@@ -35,13 +33,8 @@ NODE = "kubelet/parts-worker2"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[manage.ClusterInfo]:
-    home = Path(tempfile.mkdtemp(prefix="labkit-"))
-    before, os.environ["LABKIT_HOME"] = os.environ.get("LABKIT_HOME"), str(home)
-    try:
+    with own_home():
         yield manage.up(NAME, 3, HASTY, parts="separate")
-    finally:
-        take_down(home)
-        os.environ["LABKIT_HOME"] = before
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,7 +11,7 @@ import yaml
 from labkit.clusters import manage
 from labkit.kubelet.virtual import CAPACITY_TYPES
 from tests.cluster.conftest import Kubectl, until
-from tests.conftest import take_down
+from tests.conftest import own_home
 
 QUICK = {
     "virtual-node-start-delay": "2s",
@@ -27,17 +25,9 @@ TOLERATION = {"key": "virtual-kubelet.io/provider", "operator": "Exists"}
 @pytest.fixture(scope="module")
 def k(kubectl: str) -> Iterator[Kubectl]:
     """One node of each kind."""
-    home, before = Path(tempfile.mkdtemp(prefix="labkit-")), os.environ.get("LABKIT_HOME")
-    os.environ["LABKIT_HOME"] = str(home)
-    try:
+    with own_home():
         cluster = manage.up("test", 1, QUICK, virtual_node_types=CAPACITY_TYPES)
         yield Kubectl(kubectl, {**os.environ, **cluster.environment()})
-    finally:
-        take_down(home)
-        if before is None:
-            del os.environ["LABKIT_HOME"]
-        else:
-            os.environ["LABKIT_HOME"] = before
 
 
 def deployment(name: str, node: str = "", cpu: str = "200m") -> str:
