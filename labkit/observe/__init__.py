@@ -14,9 +14,23 @@ Everything shown here could have been asked for with kubectl, except the load, w
 sender knows.
 """
 
-from labkit.observe.figure import hpa_timeline
-from labkit.observe.finding import finding
-from labkit.observe.notebook import LiveFigure
-from labkit.observe.recorder import Recorder
+from __future__ import annotations
 
-__all__ = ["LiveFigure", "Recorder", "finding", "hpa_timeline"]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.observe.figure import hpa_timeline
+    from labkit.observe.notebook import LiveFigure
+    from labkit.observe.recorder import Recorder
+
+__all__ = ["LiveFigure", "Recorder", "hpa_timeline"]
+
+_PLACES = {"LiveFigure": "notebook", "Recorder": "recorder", "hpa_timeline": "figure"}
+
+
+def __getattr__(name: str) -> object:
+    """The names above, when they are asked for: a simulation needs no picture of what it plays."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"labkit.observe.{_PLACES[name]}"), name)

@@ -39,6 +39,7 @@ COLUMNS = (
     "pods_pending",
     *LOAD_COLUMNS,
 )
+EVENT_COLUMNS = ("time", "t", "reason", "message", "object")
 
 #: A second of the load is reported a moment after it is over; a row of the load that is older than
 #: this (s) at the time of a sample is not the newest one: the load has ended.

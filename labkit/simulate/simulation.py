@@ -28,8 +28,14 @@ from labkit.kube.resources import (
     HORIZONTAL_POD_AUTOSCALERS,
 )
 from labkit.metrics.exposition import Batch, Point
-from labkit.observe.recorder import EVENT_COLUMNS
-from labkit.observe.sample import COLUMNS, Answers, event_row, find_autoscaler, sample
+from labkit.observe.sample import (
+    COLUMNS,
+    EVENT_COLUMNS,
+    Answers,
+    event_row,
+    find_autoscaler,
+    sample,
+)
 from labkit.simulate.application import PodModel, Second, cores_of, second
 from labkit.simulate.cluster import SimulatedCluster
 from labkit.simulate.loop import VirtualLoop, finish

@@ -7,7 +7,8 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from labkit.errors import UsageError
-from labkit.observe import finding, hpa_timeline
+from labkit.observe import hpa_timeline
+from labkit.observe.finding import finding
 from labkit.observe.panels import DESIRED, GAP, READY, gaps, log_ticks
 from tests.observe.recordings import happenings, phases, recording, scaling
 

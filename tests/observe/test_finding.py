@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labkit.observe import finding, units
+from labkit.observe import units
+from labkit.observe.finding import finding
 from tests.observe.recordings import phases, recording, scaling
 
 LOADED = phases((11, 0), (60, 1), (49, 0)) > 0
