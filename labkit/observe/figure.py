@@ -25,7 +25,7 @@ from labkit.observe import panels
 from labkit.observe.events import Lettered, choose
 from labkit.observe.finding import finding
 from labkit.observe.labels import spread
-from labkit.observe.sample import COLUMNS
+from labkit.observe.sample import LOAD_COLUMNS
 
 #: Inches; 100 dots each.
 WIDTH = 9.0
@@ -33,6 +33,11 @@ _PANELS = (1.0, 1.0, 1.0, 1.2)
 _GAP = 0.36
 _LEFT, _RIGHT = 0.62, 1.36
 _LINE = 0.2
+_NEEDED = [
+    *("time", "t", "replicas_spec", "replicas_ready", "replicas_desired"),
+    *("cpu_utilization", "cpu_target"),
+    *LOAD_COLUMNS,
+]
 #: Above this many seconds the clock counts minutes.
 _MINUTES_FROM = 900.0
 
@@ -96,7 +101,7 @@ def hpa_timeline(
 
 
 def _check(df: pd.DataFrame) -> None:
-    missing = [column for column in COLUMNS if column not in df.columns]
+    missing = [column for column in _NEEDED if column not in df.columns]
     if missing:
         raise UsageError(
             f"The table has no column {', '.join(missing)}.",

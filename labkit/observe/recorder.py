@@ -112,9 +112,10 @@ class Recorder:
 
         time (Unix s), t (s since the recording began), replicas_spec, replicas_ready,
         replicas_desired and hpa_current (of the autoscaler's status), cpu_utilization and
-        cpu_target (% of the request), cpu_milli_total (used by all Pods), cpu_request_milli
-        (requested by all), pods_running, pods_pending, and of the load in the last full second
-        before the sample: offered, completed, errors, p50, p99 (ms).  NaN is unknown.
+        cpu_target (% of the request), cpu_milli_total (used by all Pods), cpu_request_milli and
+        memory_request_mib (requested by all), pods_running, pods_pending, and of the load in the
+        last full second before the sample: offered, completed, errors, p50, p99 (ms).  NaN is
+        unknown.
         """
         with self._news:
             samples, seconds = list(self._samples), list(self._seconds)

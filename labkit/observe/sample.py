@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from labkit.kube import times
@@ -35,11 +36,15 @@ COLUMNS = (
     "cpu_target",
     "cpu_milli_total",
     "cpu_request_milli",
+    "memory_request_mib",
     "pods_running",
     "pods_pending",
     *LOAD_COLUMNS,
 )
 EVENT_COLUMNS = ("time", "t", "reason", "message", "object")
+
+_POD_COLUMNS = ("cpu_request_milli", "memory_request_mib", "pods_running", "pods_pending")
+_MILLI, _MIB = Fraction(1, 1000), Fraction(2**20)
 
 #: A second of the load is reported a moment after it is over; a row of the load that is older than
 #: this (s) at the time of a sample is not the newest one: the load has ended.
@@ -147,35 +152,36 @@ def _usage(pod_metrics: Sequence[Object] | None) -> float:
     usages = [
         container["usage"]["cpu"] for metrics in pod_metrics for container in metrics["containers"]
     ]
-    return _milli(usages)
+    return _total(usages, _MILLI)
 
 
 def _pods(pods: Sequence[Object] | None) -> dict[str, float]:
     if pods is None:
-        return {"cpu_request_milli": NAN, "pods_running": NAN, "pods_pending": NAN}
+        return dict.fromkeys(_POD_COLUMNS, NAN)
     active = [pod for pod in pods if is_active(pod)]
     phases = [phase(pod) for pod in active]
     return {
-        "cpu_request_milli": _requests(active),
+        "cpu_request_milli": _requests(active, "cpu", _MILLI),
+        "memory_request_mib": _requests(active, "memory", _MIB),
         "pods_running": float(phases.count("Running")),
         "pods_pending": float(phases.count("Pending")),
     }
 
 
-def _requests(pods: Iterable[Object]) -> float:
+def _requests(pods: Iterable[Object], resource: str, unit: Fraction) -> float:
     requests = [
-        ((container.get("resources") or {}).get("requests") or {}).get("cpu")
+        ((container.get("resources") or {}).get("requests") or {}).get(resource)
         for pod in pods
         for container in pod["spec"]["containers"]
     ]
     known = [request for request in requests if request is not None]
-    return _milli(known) if known else NAN
+    return _total(known, unit) if known else NAN
 
 
-def _milli(quantities: Iterable[str]) -> float:
-    """Their sum, in thousandths; Pods alike say the same, and adding up exactly is slow."""
+def _total(quantities: Iterable[str], unit: Fraction) -> float:
+    """Their sum in units; Pods alike say the same, and adding up exactly is slow."""
     counted = Counter(quantities).items()
-    return float(sum(parse_quantity(text) * count for text, count in counted) * 1000)
+    return float(sum(parse_quantity(text) * count for text, count in counted) / unit)
 
 
 def _number(value: float | None) -> float:

@@ -33,8 +33,11 @@ def autoscaler(target: str = "web", utilization: int | None = 120) -> dict[str, 
     }
 
 
-def pod(phase: str, cpu: str | None = "200m", **metadata: str) -> dict[str, Any]:
-    resources = {"requests": {"cpu": cpu}} if cpu else {}
+def pod(
+    phase: str, cpu: str | None = "200m", memory: str | None = "64Mi", **metadata: str
+) -> dict[str, Any]:
+    wanted = {"cpu": cpu, "memory": memory}
+    resources = {"requests": {name: amount for name, amount in wanted.items() if amount}}
     container = {"name": "web", "resources": resources}
     return {
         "metadata": {"name": "web-1", **metadata},

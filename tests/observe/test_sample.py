@@ -33,6 +33,7 @@ def test_a_full_set_of_answers_fills_every_column():
         "cpu_target": 50,
         "cpu_milli_total": pytest.approx(383.456789),
         "cpu_request_milli": 600,
+        "memory_request_mib": 192,
         "pods_running": 2,
         "pods_pending": 1,
     }
@@ -52,6 +53,7 @@ def test_without_any_answer_everything_is_unknown():
         (Answers(pod_metrics=[]), "cpu_milli_total", math.nan),
         (Answers(pods=[]), "pods_running", 0),
         (Answers(pods=[objects.pod("Running", cpu=None)]), "cpu_request_milli", math.nan),
+        (Answers(pods=[objects.pod("Running", memory=None)]), "memory_request_mib", math.nan),
         (Answers(pods=[objects.pod("Succeeded")]), "pods_running", 0),
         (Answers(pods=[objects.pod("Running", deletionTimestamp="now")]), "pods_running", 0),
     ],
@@ -62,6 +64,7 @@ def test_without_any_answer_everything_is_unknown():
         "no-pod-metrics-is-unknown",
         "no-pods-is-zero",
         "no-request-is-unknown",
+        "no-memory-request-is-unknown",
         "ended-pods-do-not-run",
         "leaving-pods-do-not-run",
     ],
