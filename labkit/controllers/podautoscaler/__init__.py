@@ -3,6 +3,7 @@
 Reading order, from the arithmetic to the wire:
 
 - `settings`: the flags of kube-controller-manager and their defaults.
+- `words`: a decision as people read it.
 - `metrics`: samples in milli, and the ratio of usage to target.
 - `pods`: which Pods count, and what they request.
 - `replica_calculator`: the replicas that one metric asks for.

@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from labkit.controllers.podautoscaler.words import stabilized
+
 _Entry = TypeVar("_Entry")
 
 # Without spec.behavior a target at most doubles at once, but may always reach four: a single sample
@@ -147,9 +149,13 @@ def stabilize_recommendation_with_behaviors(
         for n, entry in enumerate(recommendations)
         if entry.timestamp < up_cutoff and entry.timestamp < down_cutoff
     ]
-    reason, message = SCALE_UP_STABILIZED if desired >= current else SCALE_DOWN_STABILIZED
+    up = desired >= current
+    reason, message = SCALE_UP_STABILIZED if up else SCALE_DOWN_STABILIZED
     log = _logged(recommendations, Recommendation(desired, now), old)
-    return Limited(stable, reason, message), log
+    rules = behavior.scale_up if up else behavior.scale_down
+    window = rules["stabilizationWindowSeconds"]
+    words = stabilized(stable, desired, lowest if up else highest, window)
+    return Limited(stable, reason, message, words), log
 
 
 def _logged(log: tuple[_Entry, ...], entry: _Entry, old: list[int]) -> tuple[_Entry, ...]:
@@ -170,7 +176,7 @@ def convert_desired_replicas_with_rules(
         return Limited(
             limit,
             *SCALE_UP_LIMIT,
-            f"limited to {limit}, the most one step from {current} may reach",
+            f"limited to {limit} = max(2 × {current}, 4), the most in one step",
         )
     if desired > max_replicas:
         return Limited(max_replicas, *TOO_MANY, f"limited to maxReplicas {max_replicas}")
@@ -236,7 +242,7 @@ def calculate_scale_up_limit_with_scaling_rules(
         else:
             # Rounded up: 10 % of one Pod must still be able to add one.
             proposed = math.ceil(start * (1 + policy["value"] / 100))
-        proposals.append((proposed, _policy_words(policy)))
+        proposals.append((proposed, _policy_words(policy, start, current)))
     choose = min if scale_up["selectPolicy"] == "Min" else max
     return choose(proposals, key=lambda proposal: proposal[0])
 
@@ -254,15 +260,16 @@ def calculate_scale_down_limit_with_behaviors(
             proposed = start - policy["value"]
         else:
             proposed = int(start * (1 - policy["value"] / 100))
-        proposals.append((proposed, _policy_words(policy)))
+        proposals.append((proposed, _policy_words(policy, start, current)))
     # The smallest change keeps the most replicas.
     choose = max if scale_down["selectPolicy"] == "Min" else min
     return choose(proposals, key=lambda proposal: proposal[0])
 
 
-def _policy_words(policy: Mapping) -> str:
+def _policy_words(policy: Mapping, start: int, current: int) -> str:
     percent = " %" if policy["type"] == "Percent" else ""
-    return f"policy {policy['type']} {policy['value']}{percent}/{policy['periodSeconds']} s"
+    words = f"policy {policy['type']} {policy['value']}{percent}/{policy['periodSeconds']} s"
+    return words if start == current else f"{words}, counted from {start}"
 
 
 def _period_start_replicas(history: History, current: int, period: float, now: float) -> int:

@@ -12,7 +12,7 @@ about itself.  Kubernetes looks at a new HPA one sync period later.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from labkit.client import ApiError, Client
 from labkit.client.events import WARNING
@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 class HorizontalPodAutoscalerController(SharingController):
     """Scales the targets of HorizontalPodAutoscalers.
 
-    `decisions` holds the latest Decision of each HPA by its key, `histories` what is remembered.
+    `decisions` holds the latest Decision of each HPA by its key, `histories` what is remembered;
+    each of `observers` is called with key and Decision after every look.
     Without `metrics` the client's API server is asked for them.
     """
 
@@ -61,6 +62,7 @@ class HorizontalPodAutoscalerController(SharingController):
         self.targets = ScaleTargets(client, clock)
         self.metrics = metrics or RestMetricsClient(client, self.targets)
         self.decisions: dict[str, Decision] = {}
+        self.observers: list[Callable[[str, Decision], None]] = []
         self.histories: dict[str, History] = {}
         self.selectors: dict[str, Selector] = {}
         self.autoscalers = self.watch(HORIZONTAL_POD_AUTOSCALERS, enqueue=False)
@@ -82,6 +84,8 @@ class HorizontalPodAutoscalerController(SharingController):
             return None
         decision = await self._scale(hpa, key)
         self.decisions[key] = decision
+        for observer in self.observers:
+            observer(key, decision)
         log.info(
             "autoscaling decision hpa=%s current=%d desired=%d because=%r",
             key, decision.current, decision.desired, decision.words,

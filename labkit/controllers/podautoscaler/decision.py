@@ -22,8 +22,16 @@ from labkit.controllers.podautoscaler import spec
 from labkit.controllers.podautoscaler.behavior import History, Limited, Recommendation
 from labkit.controllers.podautoscaler.observation import Observation
 from labkit.controllers.podautoscaler.proposal import Proposal, propose
-from labkit.controllers.podautoscaler.replica_calculator import Workload, count, stay
+from labkit.controllers.podautoscaler.replica_calculator import Workload
 from labkit.controllers.podautoscaler.settings import HPAControllerConfiguration
+from labkit.controllers.podautoscaler.words import (
+    count,
+    derivation,
+    stabilized,
+    stay,
+    unable,
+    unknown,
+)
 from labkit.kube import conditions, times
 
 ABOVE_MAXIMUM = "Current number of replicas above Spec.MaxReplicas"
@@ -114,7 +122,7 @@ def cannot_get_scale(hpa: Mapping, event: str, error: str, now: float) -> Decisi
         desired=status.get("desiredReplicas") or 0,
         status=status,
         history=History(),
-        words=f"{stay(current)}: {error}",
+        words=f"nothing changes: {error}",
         error=error,
         events=(Event(WARNING, "FailedGetScale", event),),
     )
@@ -159,6 +167,7 @@ def rescale_failed(
         decision,
         status=status | {"desiredReplicas": spec.reported_desired_replicas(hpa)},
         rescale=False,
+        words=f"{decision.words}; but the target could not be updated: {error}",
         error=f"failed to rescale {target}: {error}",
         events=(*decision.events, Event(WARNING, "FailedRescale", message)),
     )
@@ -246,11 +255,11 @@ class _Draft:
             self.condition(
                 "ScalingActive", "False", problem.condition_reason, problem.condition_message
             )
-            return self.failed(problem.message)
+            return self.failed(problem.message, problem.message)
         self.proposals = self._proposals(observation)
         best, error, blocked = self._choose()
         if best is None or blocked:
-            return self.failed(error)
+            return self.failed(error, unable(best, self.proposals))
         self.condition(
             "ScalingActive",
             "True",
@@ -300,7 +309,9 @@ class _Draft:
             reason = BELOW_TARGET
         words, limited = self._limited(best.replicas)
         desired, minimum = limited.replicas, spec.min_replicas(self.hpa)
-        clauses = [_derivation(best, len(self.proposals)), *words]
+        clauses = [derivation(best, len(self.proposals)), *words]
+        if error:
+            clauses.append(unknown(self.proposals))
         if self.current == 0 and desired < minimum:
             desired, reason = minimum, reason or BELOW_MINIMUM
             clauses.append(f"raised to minReplicas {minimum}")
@@ -309,35 +320,30 @@ class _Draft:
     def _limited(self, proposed: int) -> tuple[list[str], Limited]:
         """`proposed` stabilized and limited, with the conditions that say so, and in words."""
         rules = spec.rules(self.hpa, self.settings)
-        stable, window = self._stabilized(proposed, rules)
-        words = []
+        stable = self._stabilized(proposed, rules)
         if stable.replicas != proposed:
             self.condition("AbleToScale", "True", stable.reason, stable.message)
-            words.append(f"stabilized to {stable.replicas} by the last {window:g} s")
         else:
             message = "recommended size matches current size"
             self.condition("AbleToScale", "True", "ReadyForNewScale", message)
         limited = self._within_limits(stable.replicas, rules)
         changed = "False" if limited.replicas == stable.replicas else "True"
         self.condition("ScalingLimited", changed, limited.reason, limited.message)
-        return [*words, *([limited.words] if limited.words else [])], limited
+        return [words for words in (stable.words, limited.words) if words], limited
 
-    def _stabilized(self, proposed: int, rules: limits.Rules | None) -> tuple[Limited, float]:
-        """The stabilized count, and the window (seconds) that stabilized it."""
+    def _stabilized(self, proposed: int, rules: limits.Rules | None) -> Limited:
         log = self.history.recommendations or ()
         if rules is None:
             window = self.settings.horizontal_pod_autoscaler_downscale_stabilization
             highest, log = limits.stabilize_recommendation(log, proposed, window, self.now)
-            stable = Limited(highest, *limits.SCALE_DOWN_STABILIZED)
+            words = stabilized(highest, proposed, highest, window)
+            stable = Limited(highest, *limits.SCALE_DOWN_STABILIZED, words)
         else:
             stable, log = limits.stabilize_recommendation_with_behaviors(
                 log, self.current, proposed, rules, self.now
             )
-            up = stable.reason == limits.SCALE_UP_STABILIZED[0]
-            chosen = rules.scale_up if up else rules.scale_down
-            window = chosen["stabilizationWindowSeconds"]
         self.history = replace(self.history, recommendations=log)
-        return stable, window
+        return stable
 
     def _within_limits(self, stable: int, rules: limits.Rules | None) -> Limited:
         bounds = spec.min_replicas(self.hpa), self.hpa["spec"]["maxReplicas"]
@@ -347,15 +353,18 @@ class _Draft:
             self.history, self.current, stable, bounds, rules, self.now
         )
 
-    def failed(self, error: str) -> Decision:
-        """No count can be had: report what is known and change nothing."""
+    def failed(self, error: str, because: str) -> Decision:
+        """No count can be had: report what is known and change nothing.
+
+        `because` is the same as `error` in fewer words.
+        """
         self.events.append(Event(WARNING, "FailedComputeMetricsReplicas", error))
         target = spec.target_words(self.hpa)
         whole = (
             "failed to compute desired number of replicas based on listed metrics for "
             f"{target}: {error}"
         )
-        words = f"{stay(self.current)}: {error}"
+        words = f"{stay(self.current)}: {because}"
         decision = self.decision(self.current, words, error=whole)
         status = dict(decision.status)
         status["desiredReplicas"] = spec.reported_desired_replicas(self.hpa)
@@ -384,9 +393,3 @@ class _Draft:
         if self.proposals:
             status["currentMetrics"] = [proposal.status for proposal in self.proposals]
         return status | {"conditions": self.conditions}
-
-
-def _derivation(best: Proposal, metrics: int) -> str:
-    if metrics == 1:
-        return best.words
-    return f"{best.words}, by {best.metric}, the most of {metrics} metrics"

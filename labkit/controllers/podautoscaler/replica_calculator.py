@@ -31,6 +31,7 @@ from labkit.controllers.podautoscaler.pods import (
     require_pods,
 )
 from labkit.controllers.podautoscaler.settings import HPAControllerConfiguration
+from labkit.controllers.podautoscaler.words import count, pods, stay
 from labkit.kube.quantity import format_quantity
 
 MAX_INT32, MAX_INT64 = 2**31 - 1, 2**63 - 1
@@ -186,7 +187,9 @@ def _settle(
     if not scale_up_with_unready and not groups.missing:
         if workload.tolerances.is_within(known.value):
             return _stay(workload, known, _within(workload, known))
-        return _result(_ceil(known.value * groups.ready), known, f"{groups.ready} × {known.words}")
+        replicas, words = _ceil(known.value * groups.ready), f"{groups.ready} × {known.words}"
+        left = f", {pods(len(groups.unready))} not ready left out" if groups.unready else ""
+        return _result(replicas, known, words, left)
     filled = dict(values)
     if known.value < 1.0:
         filled |= pessimistic
@@ -198,20 +201,21 @@ def _settle(
 
 
 def _settle_again(
-    workload: Workload, known: _Ratio, cautious: _Ratio, pods: int, unknown: str
+    workload: Workload, known: _Ratio, cautious: _Ratio, number: int, unknown: str
 ) -> Replicas:
     if workload.tolerances.is_within(cautious.value):
         return _stay(workload, known, f"{_within(workload, cautious)}, {unknown}")
-    replicas, current = _ceil(cautious.value * pods), workload.spec_replicas
+    replicas, current = _ceil(cautious.value * number), workload.spec_replicas
     turned = (known.value < 1.0 < cautious.value) or (cautious.value < 1.0 < known.value)
     against = (cautious.value < 1.0 and replicas > current) or (
         cautious.value > 1.0 and replicas < current
     )
     if turned or against:
-        return _stay(workload, known, f"{cautious.words}, {unknown}, would reverse the direction")
+        wish = "more" if known.value > 1.0 else "fewer"
+        cautiously = f"ceil({number} × {cautious.words}) = {replicas}, {unknown}"
+        return _stay(workload, known, f"{known.words} asks for {wish}, but {cautiously}")
     # The usage that is reported is what was measured, not what was assumed.
-    words = f"{count(replicas)} = ceil({pods} × {cautious.words}), {unknown}"
-    return Replicas(replicas, known.usage, words, known.utilization)
+    return _result(replicas, known, f"{number} × {cautious.words}", f", {unknown}")
 
 
 def _usage_ratio_replicas(workload: Workload, usage: int, target_usage: int) -> Replicas:
@@ -249,8 +253,8 @@ def _ceil(number: float) -> int:
     return min(math.ceil(number), MAX_INT32)
 
 
-def _result(replicas: int, ratio: _Ratio, derivation: str) -> Replicas:
-    words = f"{count(replicas)} = ceil({derivation})"
+def _result(replicas: int, ratio: _Ratio, derivation: str, remark: str = "") -> Replicas:
+    words = f"{count(replicas)} = ceil({derivation}){remark}"
     return Replicas(replicas, ratio.usage, words, ratio.utilization)
 
 
@@ -268,20 +272,10 @@ def _unknown(groups: PodGroups, known: _Ratio) -> str:
     parts = []
     if groups.missing:
         assumed = "idle" if known.value > 1.0 else "busy"
-        parts.append(f"{len(groups.missing)} without a sample counted as {assumed}")
+        parts.append(f"{pods(len(groups.missing))} without a sample counted as {assumed}")
     if groups.unready and known.value > 1.0:
-        parts.append(f"{len(groups.unready)} not ready counted as idle")
+        parts.append(f"{pods(len(groups.unready))} not ready counted as idle")
     return " and ".join(parts)
-
-
-def count(replicas: int) -> str:
-    """So many replicas, in words."""
-    return f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"
-
-
-def stay(replicas: int) -> str:
-    """That so many replicas are left as they are, in words."""
-    return f"{count(replicas)} stays" if replicas == 1 else f"{count(replicas)} stay"
 
 
 def _text(milli: int) -> str:

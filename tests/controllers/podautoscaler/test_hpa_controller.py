@@ -159,7 +159,8 @@ async def test_load_scales_up_at_once_and_down_after_the_stabilization_window():
         web.load = 80
         await asyncio.sleep(20)
         assert controller.decisions[KEY].words == (
-            "1 replica = ceil(4 × 20 % / 90 %); stabilized to 4 by the last 300 s"
+            "1 replica = ceil(4 × 20 % / 90 %); "
+            "stabilized at 4, the most recommended in the last 300 s"
         )
         await asyncio.sleep(400)
     # 90 s is the last look at the high load; 300 s later it is still within the window.
@@ -324,7 +325,7 @@ async def test_of_several_metrics_the_one_that_asks_for_most_is_named():
         await asyncio.sleep(1)
         assert controller.decisions[KEY].words == (
             "18 replicas = ceil(2 × 171m / 20m), by cpu resource, the most of 2 metrics; "
-            "limited to 4, the most one step from 2 may reach"
+            "limited to 4 = max(2 × 2, 4), the most in one step"
         )
     assert len(web.statuses[0]["currentMetrics"]) == 2
 

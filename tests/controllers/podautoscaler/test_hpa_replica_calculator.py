@@ -156,7 +156,7 @@ def test_a_derivation_names_the_pods_that_were_counted_at_an_assumed_value():
         seen(ready_pods(3)), usage(web_0=200, web_1=200), "cpu", 90
     )
     assert found.words == (
-        "5 replicas = ceil(3 × 133 % / 90 %), 1 without a sample counted as idle"
+        "5 replicas = ceil(3 × 133 % / 90 %), 1 Pod without a sample counted as idle"
     )
 
 
@@ -165,8 +165,8 @@ def test_a_derivation_says_that_caution_would_reverse_the_direction():
         seen(ready_pods(3)), usage(web_0=110), "cpu", 90
     )
     assert found.words == (
-        "3 replicas stay: 36 % / 90 %, 2 without a sample counted as idle, "
-        "would reverse the direction"
+        "3 replicas stay: 110 % / 90 % asks for more, "
+        "but ceil(3 × 36 % / 90 %) = 2, 2 Pods without a sample counted as idle"
     )
 
 
