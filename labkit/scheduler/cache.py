@@ -178,6 +178,10 @@ class Cache:
         """Whether the Pod is placed already, as far as the scheduler is concerned."""
         return uid in self._nodes_of
 
+    def node_of(self, uid: str) -> str:
+        """The node that the Pod is placed on, empty for none."""
+        return self._nodes_of.get(uid, "")
+
     def _put(self, pod: PodView, name: str) -> None:
         self._remove_from(pod.uid, self._nodes_of.get(pod.uid))
         self.infos.setdefault(name, NodeInfo(name)).add(pod)
