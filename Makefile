@@ -1,6 +1,8 @@
 # make setup   the environment in .venv (safe to repeat)
 # make lab     set up, start the embedded cluster, open JupyterLab at the first notebook
-# make test    set up, check the style and the layers, run all tests, the notebooks included
+# make test    set up, check the style and the layers, run the tests, the notebooks included
+# make test-all  the long tests too: each chapter alone, in any order, twice, in 2 GB, in Chinese
+# make site    the course as a static site, in build/site/html
 # make bench   measure on this machine
 # make soak    half an hour of requests while parts are killed (SOAK="--minutes 3" for a try)
 
@@ -9,11 +11,13 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 NOTEBOOK ?= notebooks/00-start-here.ipynb
 LAB_FLAGS ?=
+SITE := build/site
+PYTEST := pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup lab test lint bench soak clean
+.PHONY: setup lab test test-all lint site bench soak clean
 
 setup: $(VENV)/.ready
 
@@ -37,7 +41,24 @@ lint: setup
 
 # The tests bring up clusters of their own, in a directory of their own.
 test: lint
-	pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 tests notebooks
+	$(PYTEST) -m "not long" --ignore=notebooks/zh tests notebooks
+
+test-all: lint
+	$(PYTEST) tests notebooks
+
+# An environment of its own: who reads the site needs no cluster, and who learns needs no Sphinx.
+$(SITE)/env/.ready: pyproject.toml
+	$(PYTHON) -m venv $(SITE)/env
+	$(SITE)/env/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(SITE)/env/bin/python -m pip install --quiet --group site
+	touch $@
+
+site: $(SITE)/env/.ready
+	rm -rf $(SITE)/source
+	mkdir -p $(SITE)/source
+	cp -Rp docs notebooks site/index.md $(SITE)/source/
+	$(SITE)/env/bin/sphinx-build -q -W --keep-going -c site $(SITE)/source $(SITE)/html
+	@echo "The site is in $(SITE)/html/index.html"
 
 bench: setup
 	python -m benchmarks
