@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from labkit.apiserver import statuses
+from labkit.apiserver.audience import Audience
 from labkit.apiserver.request import Encoded, WatchEvent
 from labkit.apiserver.selection import Selection, field_value
 from labkit.apiserver.watch import DELETED, Event, Watcher
@@ -37,8 +38,9 @@ class Collection:
         self._indexed: dict[str, set[str]] = defaultdict(set)
         self._window: deque[Event] = deque()
         self._size, self._bytes = window, 0
-        self._watchers: set[Watcher] = set()
-        self._watchers_by_value: dict[str, set[Watcher]] = defaultdict(set)
+        self.listeners: list[Callable[[Event], None]] = []  # called in the turn of each event
+        # By the value of the indexed field that they ask for, if they do.
+        self._audiences: dict[str | None, dict[Selection, Audience]] = defaultdict(dict)
 
     def load(self, keys: Iterable[tuple[str, Encoded]], events: Iterable[Event]) -> None:
         """Start with objects and history that a store had kept."""
@@ -88,18 +90,21 @@ class Collection:
         return gone
 
     def _dispatch(self, event: Event) -> None:
-        whole = WatchEvent(event.type, event.item)
-        # Offering may end a watcher and so change the set.
-        for watcher in tuple(self._watchers):
-            watcher.offer(event, whole)
-        if not self._watchers_by_value:
+        for listener in self.listeners:
+            listener(event)
+        if not self._audiences:
             return
-        values = {
-            field_value(item.obj, self._index) for item in (event.item, event.previous) if item
-        }
-        for value in values:
-            for watcher in tuple(self._watchers_by_value.get(value, ())):
-                watcher.offer(event, whole)
+        whole = WatchEvent(event.type, event.item)
+        for value in self._values(event):
+            for audience in tuple(self._audiences.get(value, {}).values()):
+                audience.offer(event, whole)
+
+    def _values(self, event: Event) -> Iterable[str | None]:
+        """The values of the indexed field that watchers of an event may have asked for."""
+        if not self._index:
+            return (None,)
+        seen = (item for item in (event.item, event.previous) if item)
+        return dict.fromkeys((None, *(field_value(item.obj, self._index) for item in seen)))
 
     def select(self, selection: Selection) -> Iterator[tuple[str, Encoded]]:
         """The present objects of a selection, in key order."""
@@ -156,22 +161,25 @@ class Collection:
 
     def watch(self, watcher: Watcher) -> None:
         """Offer all further events to `watcher`, until it ends."""
-        value = watcher.selection.index_value
-        group = self._watchers if value is None else self._watchers_by_value[value]
-        group.add(watcher)
+        selection = watcher.selection
+        audiences = self._audiences[selection.index_value]
+        audience = audiences.get(selection) or audiences.setdefault(selection, Audience(selection))
+        audience.add(watcher)
+        watcher.audience = audience
         watcher.on_end.append(self._forget)
 
     def _forget(self, watcher: Watcher) -> None:
-        value = watcher.selection.index_value
-        if value is None:
-            self._watchers.discard(watcher)
-            return
-        group = self._watchers_by_value[value]
-        group.discard(watcher)
-        if not group:
-            del self._watchers_by_value[value]
+        selection, audience = watcher.selection, watcher.audience
+        audience.remove(watcher)
+        watcher.audience = None
+        audiences = self._audiences[selection.index_value]
+        if not audience and audiences.get(selection) is audience:
+            del audiences[selection]
+        if not audiences:
+            del self._audiences[selection.index_value]
 
     @property
     def watchers(self) -> list[Watcher]:
         """All present watchers."""
-        return [*self._watchers, *(w for group in self._watchers_by_value.values() for w in group)]
+        groups = self._audiences.values()
+        return [one for group in groups for audience in group.values() for one in audience.members]

@@ -93,7 +93,6 @@ class HTTPServer:
         self._pages = Pages(api)
         self._connects = connect.Connects(api, kubelet_client)
         self._connections: Connections | None = None
-        self._outbox = streams.Outbox()
         self._listeners: list[asyncio.Server] = []
 
     @property
@@ -242,7 +241,7 @@ class HTTPServer:
                 if request.version >= HttpVersion11:
                     response.enable_chunked_encoding()
                 await response.prepare(request)
-                await streams.send(request, response, watch.events, encode, self._outbox)
+                await streams.send(request, response, watch.events, encode)
             finally:
                 await watch.events.aclose()
         return response

@@ -24,6 +24,7 @@ from itertools import islice
 import orjson
 
 from labkit.apiserver import convert, options, statuses
+from labkit.apiserver.audience import past
 from labkit.apiserver.collection import Collection
 from labkit.apiserver.options import ListOptions
 from labkit.apiserver.request import Encoded, Result, WatchEvent
@@ -193,7 +194,7 @@ def _begin(state: State, collection: Collection, watcher: Watcher, wanted: ListO
         if watcher.bookmarks:
             watcher.start_with([bookmark(*watcher.type, state.revision, initial=True)])
     elif revision:
-        watcher.replay(collection.since(revision))
+        watcher.start_with(past(watcher.selection, collection.since(revision)))
     collection.watch(watcher)
 
 

@@ -6,7 +6,7 @@ a `Watch`, or raises ApiError.  Nothing below this seam knows about HTTP.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -67,25 +67,14 @@ class WatchEvent(NamedTuple):
 class Events(Protocol):
     """The events of a watch, one by one or as many as there are.
 
-    Whoever sets `on_events` is called when there are events, while `batch` goes on waiting: then
-    they may `take` them, or `wake` who waits.
+    While `batch` waits, what comes may be written to `sink`, if one is set (see watch.Sink).
     """
 
-    on_events: Callable[[], None] | None
+    sink: object
 
     def __aiter__(self) -> AsyncIterator[WatchEvent]: ...
 
     async def batch(self, most: int) -> list[WatchEvent]: ...
-
-    @property
-    def waiting(self) -> bool: ...
-
-    @property
-    def size(self) -> int: ...
-
-    def take(self) -> list[WatchEvent]: ...
-
-    def wake(self) -> None: ...
 
     async def aclose(self) -> None: ...
 

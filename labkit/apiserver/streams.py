@@ -3,9 +3,8 @@
 What has gathered is written at once: a burst of events costs one write, a single event waits for
 nothing, and a reader that does not read holds up nobody, for the watch's buffer ends in a 410.
 
-Most changes interest many watches.  To wake a task for each costs more than to write, so watches
-whose connections take bytes at once are written together, at the end of the loop's turn, by one
-callback (`Outbox`); the task of a watch writes only where it has to wait for its reader.
+While a watch has nothing to write, its audience writes for it (`Sink`), as long as its connection
+takes bytes at once; its task is woken only to wait for its reader.
 
 Source: k8s.io/apiserver pkg/endpoints/handlers/watch.go.
 """
@@ -13,8 +12,7 @@ Source: k8s.io/apiserver pkg/endpoints/handlers/watch.go.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import orjson
 from aiohttp import web
@@ -27,7 +25,6 @@ _SMALL = 16 * 1024  # bytes; well below what a transport takes before it says th
 _STALLED = 60.0  # seconds after which a reader that takes nothing is given up
 
 Encoder = Callable[[WatchEvent], bytes]
-Chunks = dict[int, tuple[WatchEvent, bytes]]  # of events that many watches share, by `id`
 
 
 def encoder(form: Form, now: Callable[[], float], include: str) -> Encoder:
@@ -51,60 +48,26 @@ def _line(event: WatchEvent) -> bytes:
     return b'{"type":"%b","object":%b}\n' % (event.type.encode(), event.item.json)
 
 
-class Outbox:
-    """The watches that have something to write when the present turn of the loop is over."""
+class Sink:
+    """The connection of a watch, as long as it takes bytes at once."""
 
-    def __init__(self) -> None:
-        self._due: list[_Direct] = []
+    __slots__ = ("_transport",)
 
-    def add(self, watch: _Direct) -> None:
-        """Write what `watch` has got, soon."""
-        if not self._due:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._due.append(watch)
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
 
-    def _flush(self) -> None:
-        due, self._due = self._due, []
-        chunks: Chunks = {}
-        # All is made ready first: a client that is fed without a pause does not fall asleep, and
-        # to wake it costs more than to write.
-        for transport, chunk in [(watch.transport, watch.chunk(chunks)) for watch in due]:
-            if chunk:
-                transport.write(chunk)
+    def frame(self, events: Sequence[WatchEvent]) -> bytes:
+        """One chunk of the answer."""
+        content = b"".join(map(_line, events))
+        return b"%x\r\n%b\r\n" % (len(content), content)
 
-
-class _Direct:
-    """A watch whose events are written as they come, as long as the connection takes them."""
-
-    __slots__ = ("_encode", "_events", "transport")
-
-    def __init__(self, transport: asyncio.Transport, events: Events, encode: Encoder) -> None:
-        self.transport, self._events, self._encode = transport, events, encode
-
-    def chunk(self, chunks: Chunks) -> bytes:
-        """The next chunk of the answer; empty if that is the task's to write, or nobody's."""
-        events = self._events
-        if not events.waiting:
-            return b""
-        if events.size > _SMALL or self.transport.get_write_buffer_size():
-            events.wake()
-            return b""
-        found = events.take()
-        if len(found) == 1 and self._encode is _line:
-            return _shared(found[0], chunks)
-        content = b"".join(map(self._encode, found))
-        return _chunk(content) if content else b""
-
-
-def _shared(event: WatchEvent, chunks: Chunks) -> bytes:
-    """The chunk of one event, made once for all watches that see it."""
-    if id(event) not in chunks:
-        chunks[id(event)] = event, _chunk(_line(event))
-    return chunks[id(event)][1]
-
-
-def _chunk(content: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(content), content)
+    def write(self, content: bytes) -> bool:
+        """Write a chunk, unless that would have to wait for the reader."""
+        transport = self._transport
+        if len(content) > _SMALL or transport.get_write_buffer_size():
+            return False
+        transport.write(content)
+        return True
 
 
 async def send(
@@ -112,15 +75,14 @@ async def send(
     response: web.StreamResponse,
     events: Events,
     encode: Encoder,
-    outbox: Outbox,
 ) -> None:
     """Write events to a prepared response until they end.
 
     Raises ConnectionError where the client has gone.  The events are closed in any case.
     """
     transport = request.transport
-    if transport and response.chunked:  # not so for a client of HTTP/1.0
-        events.on_events = partial(outbox.add, _Direct(transport, events, encode))
+    if transport and response.chunked and encode is _line:  # no chunks for a client of HTTP/1.0
+        events.sink = Sink(transport)
     try:
         while batch := await events.batch(_BATCH):
             chunk = b"".join(map(encode, batch))

@@ -1,21 +1,20 @@
 """One watch: a bounded buffer between the server, which never waits, and a client, which may.
 
-The server offers each event of a resource to its watchers; a watcher keeps what its selection lets
-through.  With selectors an object may enter or leave the selection without being made or deleted:
-the watcher then sees ADDED or DELETED, as upstream's watch cache does.
+What is to be seen comes from the audience to which the watch belongs.  While a watch with a sink
+waits, its audience writes in its place.
 
 Invariants: events come in revision order, each once; a client that reads too slowly gets one ERROR
 (410 Expired: list again) and the end, and never holds the server up.
 
-Source: k8s.io/apiserver storage/cacher (cacheWatcher.convertToWatchEvent).
+Source: k8s.io/apiserver storage/cacher (cacheWatcher).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -44,49 +43,26 @@ def encode(obj: Mapping) -> Encoded:
     return Encoded(obj, orjson.dumps(obj))
 
 
-def left(event: Event) -> Encoded:
-    """The object of a DELETED event that a watch sees when the object leaves its selection."""
-    previous = event.previous.obj
-    metadata = {**previous["metadata"], "resourceVersion": str(event.revision)}
-    return encode({**previous, "metadata": metadata})
+class Sink(Protocol):
+    """Where the events of a watch are written, if it has nothing of its own to tell."""
+
+    def frame(self, events: Sequence[WatchEvent]) -> bytes:
+        """The bytes of some events, the same for all sinks."""
+
+    def write(self, content: bytes) -> bool:
+        """Write what was framed; False if that would have to wait, and nothing was written."""
 
 
-def seen_by(
-    predicate: Callable[[Mapping], bool] | None, event: Event, whole: WatchEvent
-) -> WatchEvent | None:
-    """What a watch with this predicate (None: everything) sees of an event.
+class Audience(Protocol):
+    """The watchers of one selection (audience.py)."""
 
-    That is mostly `whole`, what a watch of everything sees, and then the very same object.
-    """
-    if predicate is None:
-        return whole
-    before = event.previous is not None and predicate(event.previous.obj)
-    if event.type == DELETED:
-        return whole if before else None
-    if predicate(event.item.obj):
-        type = MODIFIED if before else ADDED
-        return whole if type == event.type else WatchEvent(type, event.item)
-    return WatchEvent(DELETED, left(event)) if before else None
+    def join(self, member: Watcher, sink: Sink) -> None: ...
+
+    def leave(self, member: Watcher) -> None: ...
 
 
 class Watcher:
     """The asynchronous iterator of one watch.  `convert` turns stored into served objects."""
-
-    # A hundred of these are touched for one event: what is nearer together is quicker to reach.
-    __slots__ = (
-        "_convert",
-        "_ended",
-        "_events",
-        "_limit",
-        "_predicate",
-        "_room",
-        "_waiter",
-        "bookmarks",
-        "on_end",
-        "on_events",
-        "selection",
-        "type",
-    )
 
     def __init__(
         self,
@@ -99,14 +75,14 @@ class Watcher:
     ) -> None:
         self.selection, self.bookmarks = selection, bookmarks
         self.type = type  # apiVersion and kind, for bookmarks
-        self._predicate = selection.predicate()
+        self.audience: Audience | None = None  # while it follows what happens
+        self.sink: Sink | None = None
         self._convert = convert
         self._limit, self._room = buffer, _BUFFER_BYTES
         self._events: deque[WatchEvent] = deque()
         self._waiter: asyncio.Future | None = None
         self._ended = False
         self.on_end: list[Callable[[Watcher], None]] = []
-        self.on_events: Callable[[], None] | None = None  # called in place of waking who waits
 
     def start_with(self, events: Iterable[WatchEvent]) -> None:
         """Queue the beginning, however long: the server has it in memory anyhow."""
@@ -114,61 +90,48 @@ class Watcher:
         self._events.extend(events)
         self._limit += len(self._events) - before
 
-    def replay(self, events: Iterable[Event]) -> None:
-        """Queue the past that a resuming client has missed."""
-        seen = (seen_by(self._predicate, one, WatchEvent(one.type, one.item)) for one in events)
-        self.start_with(filter(None, seen))
-
-    def offer(self, event: Event, whole: WatchEvent) -> None:
-        """A new event; ends the watch if the client has fallen too far behind."""
-        predicate = self._predicate
-        seen = whole if predicate is None else seen_by(predicate, event, whole)
-        if seen is not None:
-            self.push(seen)
-
-    def push(self, event: WatchEvent) -> None:
-        """Queue an event whatever the selection is."""
+    def offer(self, event: WatchEvent) -> None:
+        """An event to be seen; ends the watch if the client has fallen too far behind."""
         if self._ended:
             return
-        events = self._events
         self._room -= len(event.item.json)
-        if len(events) >= self._limit or self._room < 0:
-            events.clear()
+        if len(self._events) >= self._limit or self._room < 0:
+            self._events.clear()
             self.fail(status_error(410, "Expired", "The watch fell too far behind its resource."))
             return
-        events.append(event)
-        if len(events) > 1 or self._waiter is None:
-            return  # whoever takes the events has been told of the first
-        if self.on_events:
-            self.on_events()
-        else:
-            self.wake()
+        self._events.append(event)
+        self._wake()
+
+    def push(self, event: WatchEvent) -> None:
+        """An event that is for this watch alone."""
+        self._leave()
+        self.offer(event)
 
     def fail(self, error: ApiError) -> None:
         """Tell the client what went wrong, as the last event."""
+        self._leave()
         self._events.append(WatchEvent(ERROR, encode(error.status)))
         self.end()
 
     def end(self) -> None:
         """No more events after those that are queued.  Safe to repeat."""
         if not self._ended:
+            self._leave()
             self._ended = True
             for callback in self.on_end:
                 callback(self)
-            self.wake()
+            self._wake()
 
     @property
     def ended(self) -> bool:
         """Whether no more events will come after those that are queued."""
         return self._ended
 
-    @property
-    def waiting(self) -> bool:
-        """Whether somebody waits in `batch` or for the next event."""
-        return self._waiter is not None
+    def _leave(self) -> None:
+        if self.audience:
+            self.audience.leave(self)
 
-    def wake(self) -> None:
-        """Have who waits go on."""
+    def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter and not waiter.done():
             waiter.set_result(None)
@@ -181,10 +144,13 @@ class Watcher:
             if self._ended:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
+            if self.audience and self.sink and not self._convert:
+                self.audience.join(self, self.sink)
             try:
                 await self._waiter
             finally:
                 self._waiter = None
+                self._leave()
         return self._next()
 
     def _next(self) -> WatchEvent:
@@ -205,18 +171,6 @@ class Watcher:
         except StopAsyncIteration:
             return []
         return found + [self._next() for _ in range(min(most - 1, len(self._events)))]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the objects' JSON that wait to be taken, the watch's beginning aside."""
-        return _BUFFER_BYTES - self._room
-
-    def take(self) -> list[WatchEvent]:
-        """All events that there are, without waiting."""
-        found = list(self._events)
-        self._events.clear()
-        self._room = _BUFFER_BYTES
-        return [self._served(event) for event in found] if self._convert else found
 
     async def aclose(self) -> None:
         """End the watch from the client's side.  Safe to repeat."""

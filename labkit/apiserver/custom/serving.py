@@ -20,10 +20,9 @@ from labkit.apiserver.custom import kind, names
 from labkit.apiserver.custom.definition import FINALIZER
 from labkit.apiserver.registration import Registration
 from labkit.apiserver.registry import Registry
-from labkit.apiserver.request import Encoded, WatchEvent
-from labkit.apiserver.selection import Selection
+from labkit.apiserver.request import Encoded
 from labkit.apiserver.target import Call, Target
-from labkit.apiserver.watch import DELETED, Event, Watcher
+from labkit.apiserver.watch import DELETED, Event
 from labkit.apiserver.writes import Writes, may_go
 from labkit.client.errors import ApiError
 from labkit.kube import conditions
@@ -33,17 +32,6 @@ log = logging.getLogger(__name__)
 
 _AGAIN = 1.0  # seconds between looks at a definition whose instances are still going
 _PRIORITY = (1000, 100)  # of a definition's group and versions among all APIServices
-
-
-class _Listener(Watcher):
-    """Hears of changes in the turn in which they happen."""
-
-    def __init__(self, heard: Callable[[Event], None]) -> None:
-        super().__init__(Selection())
-        self._heard = heard
-
-    def offer(self, event: Event, whole: WatchEvent) -> None:
-        self._heard(event)
 
 
 class CustomResources:
@@ -66,7 +54,7 @@ class CustomResources:
         for name, item in collection.items.items():
             self._serve(name, item.obj, int(item.obj["metadata"]["resourceVersion"]))
             self._queue.put_nowait(name)
-        collection.watch(_Listener(self._changed))
+        collection.listeners.append(self._changed)
         self._spawn(self._work())
 
     # At once.
