@@ -78,16 +78,25 @@ class HttpTransport:
         """The decoded answer.  Raises ApiError and OSError as `Transport.request` says."""
         data = None if body is None else orjson.dumps(body)
         headers = None if body is None else {"Content-Type": content_type}
+        return _decoded(*await self._read(method, path, params=params, data=data, headers=headers))
+
+    async def text(self, path: str) -> str:
+        """What is there as text: a metrics page, a log.  Raises ApiError and OSError."""
+        answer, content = await self._read("GET", path, headers={"Accept": "text/plain, */*"})
+        if answer.status != 200:
+            _decoded(answer, content)
+        return content.decode(errors="replace")
+
+    async def _read(
+        self, method: str, path: str, **options: object
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
         timeout = aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT, sock_connect=_CONNECT_TIMEOUT)
         async with self._places:
             try:
-                async with self._open(
-                    method, path, params=params, data=data, headers=headers, timeout=timeout
-                ) as answer:
-                    content = await answer.read()
+                async with self._open(method, path, timeout=timeout, **options) as answer:
+                    return answer, await answer.read()
             except aiohttp.ClientError as error:
                 raise _unreachable(error) from error
-        return _decoded(answer, content)
 
     async def watch(self, path: str, params: Mapping[str, str]) -> AsyncIterator[dict]:
         """The watch's events until either side ends it."""
