@@ -17,13 +17,17 @@ from labkit.apiserver.store import MemoryStore
 from labkit.client import Client
 from labkit.client.errors import status_error
 from labkit.clock import Clock
+from labkit.controllers.cluster_autoscaler import ClusterAutoscaler
 from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
 from labkit.kube import names
 from labkit.metrics.exposition import Batch
 from labkit.metrics.resource_api import GROUP, VERSION, ResourceMetrics
 from labkit.metrics.storage import Storage
 from labkit.scheduler import Scheduler
+from labkit.scheduler.snapshot import Snapshot
+from labkit.simulate.machines import ClusterAutoscaling, Machines
 from labkit.simulate.nodes import ModelNodes
+from labkit.simulate.prices import FIXED, ON_DEMAND, Account, Ledger
 from labkit.simulate.scenario import Scenario
 
 _MASTERS = ("system:masters",)
@@ -53,6 +57,11 @@ class SimulatedCluster:
             start=scenario.start,
             stop=scenario.stop,
         )
+        self.ledger = Ledger()
+        self._machines: Machines | None = None
+        self.cluster_autoscaler: ClusterAutoscaler | None = None
+        if scenario.cluster_autoscaler:
+            self._scale_machines(scenario.cluster_autoscaler, source)
         self._storage = Storage(self._resolution)
         self._metrics = ResourceMetrics(self._storage, self.nodes.pods, {})
         self.pod_metrics: Sequence[Mapping] = ()  # of all Pods, as they were last measured
@@ -70,8 +79,37 @@ class SimulatedCluster:
         await self.scheduler.start()
         await self.nodes.start()
         for number in range(1, self._scenario.nodes.count + 1):
-            await self.nodes.add(f"node-{number}", self._scenario.nodes.capacity)
+            await self._add_fixed(f"node-{number}")
+        if self._scenario.virtual_nodes:
+            await self._add_virtual()
+        if self._machines:
+            await self._machines.start()
+            await self.cluster_autoscaler.start()
         self._task = asyncio.create_task(self._scrape(), name="metrics-server")
+
+    def _scale_machines(self, wanted: ClusterAutoscaling, source: random.Random) -> None:
+        chances = random.Random(source.getrandbits(64))
+        self._machines = Machines(wanted.groups, self.nodes, self.ledger, self._clock, chances)
+        self.cluster_autoscaler = ClusterAutoscaler(
+            self._client("cluster-autoscaler"),
+            self._clock,
+            self._machines,
+            Snapshot(),
+            wanted.settings,
+            self.controllers.informers,
+            source=random.Random(source.getrandbits(64)),
+        )
+
+    async def _add_fixed(self, name: str) -> None:
+        nodes, now = self._scenario.nodes, self._clock.monotonic()
+        await self.nodes.add(name, nodes.capacity)
+        self.ledger.open(name, Account(name, FIXED, ON_DEMAND, nodes.price, now, now))
+
+    async def _add_virtual(self) -> None:
+        from labkit.simulate import virtual_nodes
+
+        contracts, client = self._scenario.virtual_nodes, self._client("kubelet")
+        await virtual_nodes.register(contracts, client, self._clock, self.nodes, self.ledger)
 
     async def _scrape(self) -> None:
         while True:

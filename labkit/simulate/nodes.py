@@ -14,8 +14,10 @@ import asyncio
 import itertools
 import math
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from labkit.client import ApiError, Client, Informer
 from labkit.clock import Clock
@@ -41,6 +43,26 @@ class Delay:
         return self.median * math.exp(source.gauss(0.0, math.log(self.spread)))
 
 
+class Provider(Protocol):
+    """Who runs the Pods of a node that is no machine: see `virtual_nodes`."""
+
+    def wait(self, pod: Mapping) -> float:
+        """Seconds until there is something for the Pod to run on."""
+
+    def seen(self, pod: Mapping, runs: bool) -> None:
+        """The Pod's containers run, or none does."""
+
+    def forget(self, uid: str) -> None:
+        """The Pod is no more."""
+
+
+class Ending(Protocol):
+    """Why a node ends a Pod by itself: a `labkit.kubelet.view.Evicted`."""
+
+    message: str
+    reason: str
+
+
 class ModelNodes:
     """All kubelets of a cluster.  `pods` are all Pods by key, `running` those that are Ready."""
 
@@ -62,6 +84,7 @@ class ModelNodes:
         self.running: dict[str, Mapping] = {}  # by uid
         self.lost: set[str] = set()  # nodes
         self._names: list[str] = []
+        self._providers: dict[str, Provider] = {}  # by node, where it is no machine
         self._numbers = itertools.count(1)
         self._begun: set[str] = set()
         self._ending: set[str] = set()
@@ -71,15 +94,25 @@ class ModelNodes:
         """Follow the Pods, and keep the Leases of all nodes."""
         self._informer.start()
         await self._informer.synced()
-        self._spawn(self._renew_leases())
+        self.in_background(self._renew_leases())
 
-    def _spawn(self, work: Coroutine) -> None:
+    def in_background(self, work: Coroutine) -> None:
+        """Run `work` beside all else."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def add(self, name: str, capacity: Mapping[str, str]) -> None:
+    async def add(
+        self,
+        name: str,
+        capacity: Mapping[str, str],
+        *,
+        labels: Mapping[str, str] | None = None,
+        taints: Sequence[Mapping[str, str]] = (),
+        provider: Provider | None = None,
+    ) -> None:
         """Register a node, Ready."""
+        node = node_object(name, capacity, labels or {}, taints)
         stamp = self._clock.timestamp()
         ready = {
             "type": "Ready",
@@ -89,24 +122,39 @@ class ModelNodes:
             "lastHeartbeatTime": stamp,
             "lastTransitionTime": stamp,
         }
-        amounts = {"capacity": dict(capacity), "allocatable": dict(capacity)}
-        node = {
-            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
-            "status": {**amounts, "conditions": [ready]},
-        }
+        node["status"]["conditions"] = [ready]
         spec = {"holderIdentity": name, "renewTime": self._clock.micro_timestamp()}
+        if provider:
+            self._providers[name] = provider
         await self._client.create(NODES, node)
         lease = {"metadata": {"name": name, "namespace": _LEASES}, "spec": spec}
         await self._client.create(LEASES, lease)
         self._names.append(name)
 
     def lose(self) -> str:
-        """A node falls silent, and its Pods with it: the last one that is left.  Its name."""
-        name = next(name for name in reversed(self._names) if name not in self.lost)
+        """A node falls silent, and its Pods with it: the last machine that is left.  Its name."""
+        left = (each for each in self._names if each not in self.lost | self._providers.keys())
+        name = list(left)[-1]
+        self._silence(name)
+        return name
+
+    def _silence(self, name: str) -> None:
         self.lost.add(name)
         for uid in [uid for uid, pod in self.running.items() if pods.node_name(pod) == name]:
             del self.running[uid]
-        return name
+
+    async def remove(self, name: str) -> None:
+        """A machine is switched off for good, and its Node is taken out of the API."""
+        self._silence(name)
+        self._names.remove(name)
+        await self._client.delete(NODES, name)
+        await self._client.delete(LEASES, name, _LEASES)
+
+    def evict(self, uid: str, why: Ending) -> None:
+        """A node ends a Pod by itself; as in life it stays in the API, failed."""
+        pod = self.running.pop(uid, None)
+        if pod is not None:
+            self.in_background(self._after(self._stop_delay, partial(self._fail, why), pod))
 
     def _changed(self, old: Mapping | None, new: Mapping | None) -> None:
         uid = (new or old)["metadata"]["uid"]
@@ -114,6 +162,8 @@ class ModelNodes:
             self.running.pop(uid, None)
             self._begun.discard(uid)
             self._ending.discard(uid)
+            if provider := self._provider(old):
+                provider.forget(uid)
         elif not pods.node_name(new) or pods.node_name(new) in self.lost:
             return
         elif objects.is_deleting(new):
@@ -121,15 +171,20 @@ class ModelNodes:
             self.running.pop(uid, None)
             if uid not in self._ending:
                 self._ending.add(uid)
-                self._spawn(self._after(self._stop_delay, self._end, new))
+                self.in_background(self._after(self._stop_delay, self._end, new))
         elif uid not in self._begun:
             self._begun.add(uid)
-            self._spawn(self._after(self._start_delay, self._begin, new))
+            provider = self._provider(new)
+            wait = provider.wait(new) if provider else 0.0
+            self.in_background(self._after(self._start_delay, self._begin, new, wait))
+
+    def _provider(self, pod: Mapping) -> Provider | None:
+        return self._providers.get(pods.node_name(pod))
 
     async def _after(
-        self, delay: Delay, what: Callable[[Mapping], Awaitable], pod: Mapping
+        self, delay: Delay, what: Callable[[Mapping], Awaitable], pod: Mapping, wait: float = 0.0
     ) -> None:
-        await self._clock.sleep(delay.draw(self._source))
+        await self._clock.sleep(wait + delay.draw(self._source))
         if pods.node_name(pod) in self.lost:
             return
         try:
@@ -148,6 +203,16 @@ class ModelNodes:
         self.running[uid] = await self._client.patch(
             PODS, meta["name"], changed, meta["namespace"], **where
         )
+        if provider := self._provider(pod):
+            provider.seen(pod, True)
+
+    async def _fail(self, why: Ending, pod: Mapping) -> None:
+        meta, stamp = pod["metadata"], self._clock.timestamp()
+        if provider := self._provider(pod):
+            provider.seen(pod, False)
+        changed = {"status": _failed(pod, why, stamp)}
+        where = {"kind": "strategic", "subresource": "status"}
+        await self._client.patch(PODS, meta["name"], changed, meta["namespace"], **where)
 
     async def _end(self, pod: Mapping) -> None:
         meta = pod["metadata"]
@@ -159,9 +224,25 @@ class ModelNodes:
         while True:
             await self._clock.sleep(self._renew)
             now = {"spec": {"renewTime": self._clock.micro_timestamp()}}
-            for name in self._names:
+            for name in list(self._names):
                 if name not in self.lost:
                     await self._client.patch(LEASES, name, now, _LEASES)
+
+
+def node_object(
+    name: str,
+    capacity: Mapping[str, str],
+    labels: Mapping[str, str],
+    taints: Sequence[Mapping[str, str]],
+) -> dict:
+    """The Node of a machine, as its kubelet registers it."""
+    return {
+        "apiVersion": NODES.api_version,
+        "kind": NODES.kind,
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}},
+        "spec": {"taints": [dict(taint) for taint in taints]} if taints else {},
+        "status": {"capacity": dict(capacity), "allocatable": dict(capacity)},
+    }
 
 
 def _running(pod: Mapping, number: int, stamp: str) -> dict:
@@ -187,5 +268,30 @@ def _running(pod: Mapping, number: int, stamp: str) -> dict:
                 "state": {"running": {"startedAt": stamp}},
             }
             for one in pod["spec"]["containers"]
+        ],
+    }
+
+
+def _failed(pod: Mapping, why: Ending, stamp: str) -> dict:
+    """The status of a Pod that its node has ended."""
+    over = {"status": "False", "lastTransitionTime": stamp, "reason": "PodFailed"}
+    cause = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+    return {
+        "phase": "Failed",
+        "reason": why.reason,
+        "message": why.message,
+        "conditions": [
+            {"type": "Ready", **over},
+            {"type": "ContainersReady", **over},
+            {**cause, "message": why.message, "lastTransitionTime": stamp},
+        ],
+        "containerStatuses": [
+            {
+                **one,
+                "ready": False,
+                "started": False,
+                "state": {"terminated": {"exitCode": 143, "reason": "Error", "finishedAt": stamp}},
+            }
+            for one in pod["status"]["containerStatuses"]
         ],
     }

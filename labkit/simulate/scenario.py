@@ -20,27 +20,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from labkit.errors import UsageError
 from labkit.load import profile
 from labkit.load.profile import Profile
+from labkit.simulate import machines
 from labkit.simulate.application import Application
 from labkit.simulate.nodes import Delay
+
+if TYPE_CHECKING:
+    from labkit.kubelet.virtual import VirtualNode
 
 _EXAMPLE = "An example: labkit simulate --example"
 
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """The machines: all alike."""
+    """The machines that are always there: all alike.  `price` is dollars per hour for each."""
 
     count: int = 3
     cpu: str = "2"
     memory: str = "4Gi"
     pods: str = "110"
+    price: float = 0.0
 
     @property
     def capacity(self) -> dict[str, str]:
@@ -78,6 +83,8 @@ class Scenario:
     noisy: bool = False  # whether requests come at random moments, or evenly
     settings: Mapping[str, float] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
+    cluster_autoscaler: machines.ClusterAutoscaling | None = None
+    virtual_nodes: Sequence[VirtualNode] = ()
 
     def with_seed(self, seed: int) -> Scenario:
         """The same with other chances."""
@@ -103,6 +110,8 @@ def _scenario(given: dict[str, Any]) -> Scenario:
         "start": lambda part: _part(Delay, part, "start"),
         "stop": lambda part: _part(Delay, part, "stop"),
         "faults": lambda parts: [_fault(part) for part in parts],
+        "cluster_autoscaler": lambda part: machines.read(part, given.get("nodes") or {}),
+        "virtual_nodes": lambda parts: [_virtual_node(part) for part in parts],
     }
     if "minutes" in given:
         given["seconds"] = float(given.pop("minutes")) * 60
@@ -134,6 +143,20 @@ def _fault(given: Mapping[str, Any]) -> Fault:
     if found.kind not in FAULTS:
         raise UsageError(
             f"There is no fault {found.kind!r}.", f"There are {', '.join(FAULTS)}.", _EXAMPLE
+        )
+    return found
+
+
+def _virtual_node(given: str | Mapping[str, Any]) -> VirtualNode:
+    from labkit.kubelet.virtual import CAPACITY_TYPES, VirtualNode
+
+    part = {"capacity_type": given} if isinstance(given, str) else given
+    found = _part(VirtualNode, part, "a virtual node")
+    if found.capacity_type not in CAPACITY_TYPES:
+        raise UsageError(
+            f"There is no virtual node {found.capacity_type!r}.",
+            f"There are {' and '.join(CAPACITY_TYPES)}.",
+            _EXAMPLE,
         )
     return found
 

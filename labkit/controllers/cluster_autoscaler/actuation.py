@@ -216,7 +216,11 @@ class Actuator:
         effect, stamp = taints.PREFER_NO_SCHEDULE, str(int(self._clock.now()))
         mark = {"key": DELETION_CANDIDATE, "value": stamp, "effect": effect}
         fresh = [*_taints(node, DELETION_CANDIDATE), *([mark] if wanted else [])]
-        await self._client.patch(NODES, node["metadata"]["name"], {"spec": {"taints": fresh}})
+        try:
+            await self._client.patch(NODES, node["metadata"]["name"], {"spec": {"taints": fresh}})
+        except ApiError as error:
+            if not error.not_found:  # it has just gone
+                raise
 
 
 def _taints(node: Mapping, without: str) -> list[Mapping]:

@@ -215,7 +215,8 @@ class ClusterAutoscaler(SharingController):
         if found:
             await self._actuator.start_deletion(found)
         else:
-            await self._actuator.mark_candidates(sorted(groups), self.planner.unneeded)
+            left = sorted(groups.keys() - cluster.deleting)
+            await self._actuator.mark_candidates(left, self.planner.unneeded)
 
     def _is_in_cooldown(self, now: float) -> bool:
         settings = self.settings
