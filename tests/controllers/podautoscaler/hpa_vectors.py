@@ -25,11 +25,15 @@ SETTINGS = HPAControllerConfiguration(
     horizontal_pod_autoscaler_initial_readiness_delay=10.0,
 )
 _BESIDE = Path(__file__).parents[4] / "shared" / "vectors" / "hpa.json"
+#: (group, name) of every case that a test of the imported modules takes.
+COVERED: set[tuple[str, str]] = set()
 PATH = Path(os.environ.get("LABKIT_VECTORS", _BESIDE))
+ABSENT = f"Kubernetes' test cases are not at {PATH}; set LABKIT_VECTORS to that file"
 
 
 @cache
-def _vectors() -> dict:
+def vectors() -> dict:
+    """All groups of cases, or nothing where the file is absent."""
     return json.loads(PATH.read_text()) if PATH.exists() else {}
 
 
@@ -38,12 +42,12 @@ def cases(group: str, only: str = "", without: str = ""):
 
     Where the file is absent there is a single case, which is skipped.
     """
-    found = _vectors().get(group)
+    found = vectors().get(group)
     if found is None:
-        reason = f"Kubernetes' test cases are not at {PATH}; set LABKIT_VECTORS to that file"
-        skipped = pytest.param(None, marks=pytest.mark.skip(reason=reason))
+        skipped = pytest.param(None, marks=pytest.mark.skip(reason=ABSENT))
         return pytest.mark.parametrize("case", [skipped])
     chosen = [case for case in found if only in ("", case["name"]) and case["name"] != without]
+    COVERED.update((group, case["name"]) for case in chosen)
     return pytest.mark.parametrize("case", chosen, ids=[case["name"] for case in chosen])
 
 
