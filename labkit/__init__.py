@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Lab": "labkit.lab",
+    "load_ipython_extension": "labkit.lab",
     "step": "labkit.load",
     "ramp": "labkit.load",
     "spike": "labkit.load",

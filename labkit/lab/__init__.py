@@ -1,5 +1,17 @@
-"""`Lab`: the one object of a notebook."""
+"""`Lab`: the one object of a notebook.
+
+Reading order:
+
+- `lab`: `Lab` itself, the names that a notebook uses.
+- `target`, `contexts`: which cluster it is, the lab's own or another one by its context.
+- `objects`, `ownership`: objects by name; which of them chapters made and may delete.
+- `kubectl`, `manifests`, `magics`: commands and YAML in cells.
+- `reach`: from a Service to a URL.
+- `watching`: load and recording in one cell.
+- `faces`: how a lab shows itself.
+"""
 
 from labkit.lab.lab import Lab
+from labkit.lab.magics import load_ipython_extension
 
-__all__ = ["Lab"]
+__all__ = ["Lab", "load_ipython_extension"]

@@ -1,42 +1,58 @@
 """`Lab`: the one object of a notebook.
 
-`lab = labkit.Lab()` gets the cluster, or makes it, and points `kubectl` and `docker` of this
-notebook at it.  Everything it does may be repeated, and says what it did.  It keeps nothing of its
-own about the cluster: what it shows, it has just asked the API for.
+`lab = labkit.Lab("04-deploy")` gets the cluster, or makes it, deletes what chapters left in it, and
+points `kubectl` and `docker` of this notebook at it.  Everything it does may be repeated, and says
+what it did.  It keeps nothing of its own about the cluster: what it shows, it has just asked the
+API for.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import html
 import os
-import shlex
-import shutil
-import subprocess
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from labkit.client import ApiError, Client, kubeconfig
+from labkit.client import Client, kubeconfig
 from labkit.client.sync import Portal
-from labkit.clusters import manage, paths
+from labkit.clusters import manage, paths, settings
 from labkit.errors import UsageError, WaitTimeout
 from labkit.kube import conditions, kinds, resources
+from labkit.lab import faces, kubectl, magics, manifests, reach, target
+from labkit.lab.contexts import ForeignCluster
+from labkit.lab.objects import Objects, spoken
+from labkit.lab.ownership import Ownership
+from labkit.lab.watching import Watching, recorder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from labkit.lessons import Outcome, Progress
+    from labkit.load import Load, Profile
+    from labkit.observe import Recorder
 
 
 class Lab:
     """A cluster, as a notebook uses it.
 
+    `chapter` is the name of the notebook, such as `04-deploy`: what chapters have made is deleted
+    first, and its exercises can be checked.  Without it nothing is deleted, so that a notebook of
+    your own can stand beside a chapter.
+
     `name`, `nodes` and `virtual_nodes` are those of `labkit up`.  Settings are flags with
     underscores (`horizontal_pod_autoscaler_sync_period="2s"`); a cluster that is up with other
     settings is restarted with them, which takes a second and keeps its objects.  `parts` says
     whether the parts of the cluster share one process ("together") or have one each ("separate").
+
+    With `LABKIT_CONTEXT` in the environment it is the cluster of that kubeconfig context instead,
+    taken as it is.
     """
 
     def __init__(
         self,
+        chapter: str | None = None,
         *,
         name: str = paths.DEFAULT_NAME,
         nodes: int | None = None,
@@ -44,14 +60,21 @@ class Lab:
         parts: str | None = None,
         **settings: str,
     ) -> None:
-        self._portal = Portal()
-        self._owned: tuple[str, ...] = ()
-        flags = {key.replace("_", "-"): text for key, text in settings.items()}
-        self.cluster = _ensure(name, nodes, virtual_nodes, parts, flags)
+        self.chapter = _checked(chapter)
+        self.cluster = target.reach(target.Wish(name, nodes, virtual_nodes, parts, settings))
         os.environ.update(self.cluster.environment())
-        self._client = Client(kubeconfig.transport(self.cluster.kubeconfig))
+        foreign = isinstance(self.cluster, ForeignCluster)
+        self.namespace = self.cluster.namespace if foreign else "default"
+        client = self.cluster.client() if foreign else _client(self.cluster)
+        self._portal = Portal()
+        self._objects = Objects(client, self.namespace)
+        self._ownership = Ownership(self._objects, chapter, strict=foreign)
+        self._watching, self._proxy = Watching(), reach.ApiProxy()
         # A notebook makes a Lab each time its first cell runs; the one before gives back its own.
-        weakref.finalize(self, _close, self._portal, self._client)
+        weakref.finalize(self, _close, self._portal, client, self._watching, self._proxy)
+        magics.register(self)
+        if chapter:
+            self._delete(all_chapters=True)
 
     # -- the clients --------------------------------------------------------------------------
 
@@ -81,7 +104,8 @@ class Lab:
         """The Docker SDK's client for the container engine under the nodes."""
         import docker
 
-        return docker.DockerClient(base_url=self.cluster.docker_host)
+        host = target.own(self.cluster, "lab.docker").docker_host
+        return docker.DockerClient(base_url=host)
 
     @property
     def parts(self):
@@ -91,51 +115,67 @@ class Lab:
         """
         from labkit.clusters.parts import Parts
 
-        return Parts(self.cluster.name)
+        return Parts(target.own(self.cluster, "lab.parts").name)
 
-    # -- doing things -------------------------------------------------------------------------
+    # -- making and deleting ------------------------------------------------------------------
 
     def kubectl(self, command: str, *, input: str | None = None) -> None:
-        """Run `kubectl COMMAND` and print what it says.
+        """Run `kubectl COMMAND` and print what it says; `%kubectl COMMAND` does the same.
 
-        Raises UsageError with kubectl's own message where it fails, or where there is no kubectl.
+        What it creates is remembered for `reset`.  Raises UsageError with kubectl's own message
+        where it fails, or where there is no kubectl.
         """
-        if not shutil.which("kubectl"):
-            raise UsageError(
-                "There is no kubectl on this machine's PATH.",
-                "The lab's conda environment brings it; a plain Python environment does not.",
-                "Install it: https://kubernetes.io/docs/tasks/tools/",
-            )
-        done = subprocess.run(
-            ["kubectl", *shlex.split(command)],
-            input=input,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode:
-            raise UsageError(f"kubectl {command}\n{(done.stderr or done.stdout).strip()}")
-        print((done.stdout + done.stderr).rstrip())
+        arguments = kubectl.words(command)
+        done = kubectl.run(arguments, input=input)
+        if names := kubectl.made(done.lines):
+            namespace = kubectl.namespace_of(arguments)
+            self._portal.run(self._ownership.note((name, namespace) for name in names))
+        if done.error:
+            raise done.error
 
     def apply(self, manifest: str) -> None:
-        """`kubectl apply` a manifest given as YAML text."""
-        self.kubectl("apply -f -", input=manifest)
+        """`kubectl apply` a manifest, given as YAML text or as the name of a file.
+
+        What it creates is remembered for `reset`.  Raises UsageError.
+        """
+        text = manifests.text(manifest)
+        names = manifests.names(text)
+        self._portal.run(self._ownership.take(names))
+        try:
+            self.kubectl("apply -f -", input=text)
+        finally:
+            self._portal.run(self._ownership.note())
 
     def reset(self, *names: str) -> None:
-        """Delete the named objects (`deployment/myapp`) and all that they own; wait for the end.
+        """Delete what this chapter made, and all that it owns; wait for the end.
 
-        Without names: those of the last call.  What does not exist needs no deleting.
+        That is what `lab.apply`, `%%manifest` and `%kubectl` created, and the objects that are
+        named here (`pod/hello`): name what `!kubectl` cells make.  What does not exist needs no
+        deleting.  Raises UsageError for a name that somebody else's object has, in a cluster that
+        is not the lab's own.
         """
-        self._owned = names or self._owned
-        gone = [name for name in self._owned if self._portal.run(self._delete(name))]
-        for name in gone:
-            self._until(name, lambda seen: not seen, "is gone", timeout=60)
-        print(f"Deleted {', '.join(gone)}." if gone else "Nothing to delete.")
+        wanted = [(name, "") for name in names]
+        self._portal.run(self._ownership.take(wanted))
+        gone = self._delete(all_chapters=False)
+        self._portal.run(self._ownership.take(wanted))
+        if not gone:
+            print("Nothing to delete.")
+
+    def _delete(self, *, all_chapters: bool) -> bool:
+        """Delete what is recorded; whether there was anything."""
+        self._watching.stop()
+        gone = self._portal.run(self._ownership.delete(all_chapters=all_chapters))
+        for one in gone:
+            self._until(one.name, lambda seen: not seen, "is gone", 60, one.namespace)
+        if gone:
+            print(f"Deleted {spoken(one.name for one in gone)}.")
+        return bool(gone)
+
+    # -- looking and waiting ------------------------------------------------------------------
 
     def get(self, name: str) -> dict:
         """The object `kind/name` of the current namespace as the API has it.  Raises ApiError."""
-        resource, plain = kinds.parse(name)
-        return self._portal.run(self._client.get(resource, plain, kinds.namespace(resource)))
+        return self._portal.run(self._objects.get(name))
 
     def wait(
         self,
@@ -157,52 +197,58 @@ class Lab:
         seconds = time.monotonic() - begun
         print(f"{name} {goal}" + (f" after {seconds:.1f} s." if seconds >= 0.05 else "."))
 
-    def _until(self, name: str, meets: Callable[[dict], object], goal: str, timeout: float) -> None:
-        last = self._portal.run(self._watch(name, meets, timeout))
+    def _until(
+        self,
+        name: str,
+        meets: Callable[[dict], object],
+        goal: str,
+        timeout: float,
+        namespace: str = "",
+    ) -> None:
+        last = self._portal.run(self._objects.follow(name, meets, timeout, namespace))
         if not meets(last):
             fix = f"Look closer: !kubectl describe {name}"
             raise WaitTimeout(f"the moment when {name} {goal}", timeout, kinds.state(last), fix)
 
-    async def _watch(self, name: str, meets: Callable[[dict], object], timeout: float) -> dict:
-        """The object's state that `meets`, or the last one before `timeout`; {} for none."""
-        resource, plain = kinds.parse(name)
-        scope = {"namespace": kinds.namespace(resource), "field_selector": f"metadata.name={plain}"}
-        last: dict = {}
-        try:
-            async with asyncio.timeout(timeout):
-                answer = await self._client.list(resource, **scope)
-                last = answer["items"][0] if answer["items"] else {}
-                revision = answer["metadata"]["resourceVersion"]
-                while not meets(last):
-                    events = self._client.watch(resource, resource_version=revision, **scope)
-                    async with contextlib.aclosing(events):
-                        async for event in events:
-                            revision = event["object"]["metadata"]["resourceVersion"]
-                            if event["type"] != "BOOKMARK":
-                                last = {} if event["type"] == "DELETED" else event["object"]
-                            if meets(last):
-                                break
-        except TimeoutError:
-            pass
-        return last
+    def load(self, where: str, profile: Profile, *, path: str = "/", **options: Any) -> Load:
+        """Send load (`labkit.step`, `ramp`, `spike`) in the background; `lab.watch` shows it.
 
-    async def _delete(self, name: str) -> bool:
-        resource, plain = kinds.parse(name)
-        namespace = kinds.namespace(resource)
-        try:
-            # Foreground: the object goes last, after the Pods that it owns.
-            await self._client.delete(resource, plain, namespace, propagation_policy="Foreground")
-        except ApiError as error:
-            if error.not_found:
-                return False
-            raise
-        return True
+        `where` is a Service, an Ingress (`ingress/web`) or a URL.  `options` are those of
+        `labkit.load.start`: seed, timeout, connections, keep_alive.  The load ends by itself, with
+        `.stop()`, or with the kernel.  Raises UsageError.
+        """
+        _ = self.api, recorder(self.api, "x", "x")  # what a watch will need takes a second to load
+        url = where if "://" in where else self.url(where) + path.lstrip("/")
+        return self._watching.load(url, profile, **options)
+
+    def watch(
+        self,
+        deployment: str,
+        *,
+        until: Callable[[pd.Series], bool] | None = None,
+        timeout: float = 120,
+        objective_ms: float | None = None,
+    ) -> Recorder:
+        """Show a Deployment, its autoscaler, its Pods and the load until `until` holds.
+
+        `until` is a function of the newest row (see `Recorder.frame`): `lambda now:
+        now.replicas_ready == 3`.  Without it, until the loads of `lab.load` are over.
+        `objective_ms` is the latency that p99 should stay under.  Returns the recording: `.frame()`
+        and `.events`.  Raises WaitTimeout after `timeout` seconds; an interrupt ends the load too.
+        """
+        recording = recorder(self.api, deployment, self.namespace)
+        options = {"objective_ms": objective_ms, "tolerance": self._tolerance()}
+        return self._watching.watch(recording, until, timeout, **options)
+
+    def _tolerance(self) -> float:
+        given = getattr(self.cluster, "settings", {})
+        return settings.complete(given)["horizontal_pod_autoscaler_tolerance"]
 
     def bill(self):
         """What virtual nodes have cost until now: a DataFrame, one row per node, in dollars."""
         from labkit.observe.bill import bill
 
-        return bill(self._portal.run(self._client.list(resources.NODES))["items"])
+        return bill(self._portal.run(self._objects.client.list(resources.NODES))["items"])
 
     def explain_scheduling(self, pod: str | Mapping):
         """Why a Pod is where it is, or nowhere: every filter and score of every node, with reasons.
@@ -214,134 +260,94 @@ class Lab:
         from labkit.scheduler.question import ask
 
         if isinstance(pod, str) and "\n" in pod.strip():
-            import yaml
-
-            given = yaml.safe_load(pod)
+            given = manifests.documents(pod)[0]
         elif isinstance(pod, str):
             given = self.get(pod if "/" in pod else f"pod/{pod}")
         else:
             given = pod
-        return self._portal.run(ask(self._client, given))
+        return self._portal.run(ask(self._objects.client, given))
+
+    # -- reaching -----------------------------------------------------------------------------
 
     def url(self, service: str) -> str:
         """The URL of a Service of type NodePort, or of an Ingress (`ingress/web`), as this machine
         reaches it.  Raises UsageError."""
+        foreign = isinstance(self.cluster, ForeignCluster)
         if service.startswith("ingress/"):
-            return self._ingress_url(service)
-        ports = self.get(f"service/{service}")["spec"]["ports"]
-        node_port = ports[0].get("nodePort")
-        if node_port is None:
-            raise UsageError(
-                f"The Service {service} has no node port.",
-                "Only a Service of type NodePort can be reached at a port of the machine.",
-                f'Try: !kubectl patch service {service} -p \'{{"spec": {{"type": "NodePort"}}}}\'',
-            )
-        return f"http://127.0.0.1:{node_port}/"
+            ingress = self.get(service)
+            return reach.published_url(ingress) if foreign else self._ingress_url(ingress)
+        found = self.get(f"service/{service}")
+        port = reach.node_port(found)
+        if not foreign:
+            return f"http://127.0.0.1:{port}/"
+        address = reach.answering(reach.node_addresses(self._nodes()), port)
+        return f"http://{address}:{port}/" if address else self._proxy.service_url(found)
 
-    def _ingress_url(self, name: str) -> str:
-        rules = self.get(name)["spec"].get("rules") or [{}]
-        controller = self._client.get(resources.SERVICES, "ingress-controller", "kube-system")
+    def _ingress_url(self, ingress: Mapping) -> str:
+        client = self._objects.client
+        controller = client.get(resources.SERVICES, "ingress-controller", "kube-system")
         port = self._portal.run(controller)["spec"]["ports"][0]["nodePort"]
-        host = rules[0].get("host", "127.0.0.1")
-        if host.endswith(".localhost") or host == "127.0.0.1":
-            return f"http://{host}:{port}/"
-        raise UsageError(
-            f"No browser finds the host {host} of {name} on this machine.",
-            "Only the Ingress controller knows it; names that end in .localhost are known to all.",
-            f"Try: !curl -H 'Host: {host}' http://127.0.0.1:{port}/",
-        )
+        return reach.ingress_url(ingress, port)
 
     def open(self, service: str):
         """A link to a Service in the learner's browser, through Jupyter where it runs there."""
         from IPython.display import HTML
 
-        url = self.url(service)
-        port = url.rstrip("/").rpartition(":")[2]
-        # The page that shows this cell knows under which address Jupyter is reached; we do not.
-        script = (
-            "const lab = JSON.parse(document.getElementById('jupyter-config-data')?.textContent "
-            "|| '{}').baseUrl || '/'; "
-            f"window.open(location.origin + lab + 'proxy/{port}/', '_blank'); return false;"
-        )
-        label = html.escape(f"Open {service} in a new tab")
-        return HTML(f'<a href="{url}" target="_blank" onclick="{html.escape(script)}">{label}</a>')
+        return HTML(faces.link(service, self.url(service)))
+
+    # -- exercises ----------------------------------------------------------------------------
+
+    def check(self, exercise: str) -> Outcome:
+        """Look at the cluster and say whether an exercise of this chapter is solved.
+
+        The answer shows itself: what was expected, what is there, a hint and where to look.  Of
+        another chapter: `04-deploy/replicas`.  Raises UsageError for an unknown exercise.
+        """
+        from labkit import lessons
+
+        return lessons.check(self.chapter, exercise, self._list, self.namespace)
+
+    def progress(self) -> Progress:
+        """The chapters and their exercises, and which of them you have solved."""
+        from labkit import lessons
+
+        return lessons.progress()
+
+    def _list(self, resource: resources.Resource, namespace: str | None) -> list[dict]:
+        return self._portal.run(self._objects.client.list(resource, namespace))["items"]
 
     # -- what a notebook shows ----------------------------------------------------------------
 
-    def _nodes(self) -> list[dict[str, str]]:
-        """One row per node, as `kubectl get nodes` has them."""
-        answer = self._portal.run(self._client.list(resources.NODES))
-        return [_node_row(node) for node in answer["items"]]
+    def _nodes(self) -> list[dict]:
+        return self._list(resources.NODES, None)
 
     def __repr__(self) -> str:
         cluster = self.cluster
-        lines = [f"The cluster {cluster.name}: {cluster.server}, context {cluster.context}"]
-        lines += [
-            f"  {row['node']:<16} {row['status']:<9} {row['address']:<12} {row['pods']}"
-            for row in self._nodes()
-        ]
-        return "\n".join(lines)
+        title = f"The cluster {cluster.name}: {cluster.server}, context {cluster.context}"
+        return faces.text(title, [faces.node_row(node) for node in self._nodes()])
 
     def _repr_html_(self) -> str:
-        rows = self._nodes()
-        head = "".join(f"<th style='text-align:left'>{html.escape(key)}</th>" for key in rows[0])
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{html.escape(v)}</td>" for v in row.values())
-            + "</tr>"
-            for row in rows
-        )
-        cluster = self.cluster
-        return (
-            f"<p>The cluster <b>{html.escape(cluster.name)}</b> at "
-            f"<code>{html.escape(cluster.server)}</code>, context "
-            f"<code>{html.escape(cluster.context)}</code></p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        rows = [faces.node_row(node) for node in self._nodes()]
+        return faces.markup(self.cluster.name, self.cluster.server, self.cluster.context, rows)
 
 
-def _ensure(
-    name: str,
-    nodes: int | None,
-    virtual_nodes: Sequence[str],
-    parts: str | None,
-    flags: Mapping[str, str],
-) -> manage.ClusterInfo:
-    """The cluster, up, with at least these settings; says what was done."""
-    begun, found = time.monotonic(), manage.info(name)
-    merged = {**(found.settings if found else {}), **flags}
-    wanted_nodes = nodes or (found.nodes if found else manage.DEFAULT_NODES)
-    types = tuple(sorted({*virtual_nodes, *(found.virtual_nodes if found else ())}))
-    before = found is not None and found.running
-    if before and (found.nodes, found.virtual_nodes, found.settings, found.parts) != (
-        wanted_nodes,
-        types,
-        merged,
-        parts or found.parts,
-    ):
-        manage.down(name)
-        verb = "was restarted with other settings, its objects kept"
-    else:
-        verb = "was up already" if before else "is up"
-    cluster = manage.up(name, wanted_nodes, merged, parts=parts, virtual_node_types=types)
-    after = "" if verb == "was up already" else f" after {time.monotonic() - begun:.1f} s"
-    print(f"The cluster {name} {verb}{after}.")
-    return cluster
+def _checked(chapter: str | None) -> str | None:
+    """The chapter's name, if it can be one."""
+    if chapter is None or manifests.is_key(chapter):
+        return chapter
+    raise UsageError(
+        f"{chapter!r} cannot be a chapter's name.",
+        "It has letters, digits, dashes, dots and underscores, as the notebook's file has.",
+        'Try: lab = labkit.Lab("04-deploy")',
+    )
 
 
-def _close(portal: Portal, client: Client) -> None:
+def _client(cluster: manage.ClusterInfo) -> Client:
+    return Client(kubeconfig.transport(cluster.kubeconfig))
+
+
+def _close(portal: Portal, client: Client, watching: Watching, proxy: reach.ApiProxy) -> None:
+    watching.stop()
+    proxy.close()
     portal.run(client.close())
     portal.close()
-
-
-def _node_row(node: Mapping) -> dict[str, str]:
-    status = node["status"]
-    address = next(a["address"] for a in status["addresses"] if a["type"] == "InternalIP")
-    return {
-        "node": node["metadata"]["name"],
-        "status": "Ready" if conditions.is_true(node, "Ready") else "NotReady",
-        "address": address,
-        "pods": node["spec"].get("podCIDR", ""),
-        "cpu": status["capacity"]["cpu"],
-        "kubelet": status["nodeInfo"]["kubeletVersion"],
-    }

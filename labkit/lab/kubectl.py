@@ -1,0 +1,135 @@
+"""kubectl, as a notebook runs it: its lines appear as it prints them, and its errors are ours.
+
+What kubectl says it has created is told to the caller, who may want to delete it one day.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from labkit.errors import UsageError
+
+#: What kubectl prints after the name of an object that was not there before.
+_MADE = re.compile(r"^(\S+/\S+) (?:created|exposed|autoscaled)$")
+_SHELL = {"|", ">", ">>", "<", "&&", "||", ";", "2>&1", "&"}
+_VERSION = "v1.36.0"  # of the embedded API server; kubectl may be one minor version off
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def find() -> str:
+    """The path of kubectl.  Raises UsageError, which says how to get it."""
+    if path := shutil.which("kubectl"):
+        return path
+    raise UsageError(
+        "There is no kubectl on this machine's PATH.",
+        "The lab's conda environment brings it; a plain Python environment does not.",
+        f"Get it: {how_to_get_it()}",
+    )
+
+
+def how_to_get_it() -> str:
+    """Lines for a terminal that install kubectl for this user."""
+    system = platform.system().lower()
+    machine = _MACHINES.get(platform.machine(), "amd64")
+    url = f"https://dl.k8s.io/release/{_VERSION}/bin/{system}/{machine}/kubectl"
+    return (
+        f"mkdir -p ~/.local/bin && curl -Lo ~/.local/bin/kubectl {url} && "
+        "chmod +x ~/.local/bin/kubectl  (~/.local/bin must be on PATH), or: "
+        "conda install -c conda-forge kubernetes-client"
+    )
+
+
+def words(command: str) -> list[str]:
+    """The arguments in a line, as a shell splits them.  Raises UsageError."""
+    try:
+        found = shlex.split(command, comments=True)
+    except ValueError as error:
+        raise UsageError(
+            f"This command cannot be split into words: {error}.",
+            "A quotation mark is probably open.",
+            "Close it, or write the word without quotation marks.",
+        ) from None
+    if found[:1] == ["kubectl"]:
+        found = found[1:]
+    if signs := [word for word in found if word in _SHELL]:
+        raise UsageError(
+            f"The sign {signs[0]} belongs to the shell, and no shell reads this line.",
+            "%kubectl and lab.kubectl hand all of it to kubectl.",
+            f"For pipes and files write: !kubectl {command.strip()}",
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Done:
+    """What kubectl printed, and the error that it ended with, if it did."""
+
+    lines: Sequence[str]
+    error: UsageError | None
+
+
+def run(arguments: Sequence[str], *, input: str | None = None) -> Done:
+    """Run kubectl and print each line when it comes.  An interrupt ends kubectl.
+
+    Raises UsageError where there is no kubectl.
+    """
+    with subprocess.Popen(
+        [find(), *arguments],
+        stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            if input is not None:
+                _write(process, input)
+            lines = []
+            for line in process.stdout:
+                lines.append(line.rstrip("\n"))
+                print(lines[-1], flush=True)
+        except BaseException:
+            process.terminate()
+            raise
+    return Done(lines, _failed(arguments, lines) if process.returncode else None)
+
+
+def made(lines: Iterable[str]) -> list[str]:
+    """The names of what kubectl says it created: `deployment.apps/myapp`."""
+    return [found[1] for line in lines if (found := _MADE.match(line.strip()))]
+
+
+def namespace_of(arguments: Sequence[str]) -> str:
+    """The namespace that a command names (`-n x`, `--namespace=x`), or ""."""
+    for index, word in enumerate(arguments):
+        if word == "--":
+            break
+        if word in ("-n", "--namespace"):
+            return "".join(arguments[index + 1 : index + 2])
+        for start in ("--namespace=", "-n="):
+            if word.startswith(start):
+                return word.removeprefix(start)
+    return ""
+
+
+def _write(process: subprocess.Popen, text: str) -> None:
+    try:
+        process.stdin.write(text)
+        process.stdin.close()
+    except BrokenPipeError:  # kubectl did not want it; it says why
+        pass
+
+
+def _failed(arguments: Sequence[str], lines: Sequence[str]) -> UsageError:
+    """All that kubectl said is in the output already; this is the line that matters."""
+    command = shlex.join(arguments)
+    spoken = [line for line in lines if line.strip()] or ["nothing"]
+    said = next((line for line in spoken if line.lower().startswith("error")), spoken[-1])
+    topic = next((word for word in arguments if not word.startswith("-")), "")
+    fix = f"Its help: kubectl {topic} --help".replace("  ", " ")
+    return UsageError(f"kubectl {command} failed.", f"It said: {said}", fix)
