@@ -76,7 +76,7 @@ class Actuator:
             self.deleting[removal.name] = bool(removal.pods)
         for removal in found:
             try:
-                await self._mark(removal.name)
+                await self._mark(removal)
             except (ApiError, OSError) as error:
                 await self._fail(removal, f"failed to mark the node as toBeDeleted: {error}")
                 continue
@@ -183,9 +183,16 @@ class Actuator:
 
     # Marks on nodes.
 
-    async def _mark(self, name: str) -> None:
+    async def clean_up(self) -> None:
+        """Take back what a cluster autoscaler before this one has begun (CleanAllToBeDeleted)."""
+        for name, node in list(self._nodes.store.items()):
+            if len(_taints(node, TO_BE_DELETED)) < len(_taints(node)):
+                await self._unmark(name)
+
+    async def _mark(self, removal: Removal) -> None:
         """Taint a node, and cordon it."""
-        node = self._nodes.store[name]
+        name = removal.name
+        node = self._nodes.store.get(name, removal.node)
         stamp = str(int(self._clock.now()))
         taint = {"key": TO_BE_DELETED, "value": stamp, "effect": taints.NO_SCHEDULE}
         marked = [*_taints(node, TO_BE_DELETED), taint]
@@ -223,7 +230,7 @@ class Actuator:
                 raise
 
 
-def _taints(node: Mapping, without: str) -> list[Mapping]:
+def _taints(node: Mapping, without: str = "") -> list[Mapping]:
     return [each for each in node["spec"].get("taints") or () if each["key"] != without]
 
 

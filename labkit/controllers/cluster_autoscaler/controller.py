@@ -82,6 +82,7 @@ class ClusterAutoscaler(SharingController):
     async def start(self) -> None:
         """As `Controller.start`; the first look is at once."""
         await super().start()
+        await self._actuator.clean_up()
         self.queue.add(_ALL)
 
     async def stop(self) -> None:
