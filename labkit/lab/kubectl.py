@@ -92,7 +92,7 @@ def run(arguments: Sequence[str], *, input: str | None = None) -> Done:
             lines = []
             for line in process.stdout:
                 lines.append(line.rstrip("\n"))
-                print(lines[-1], flush=True)
+                print(lines[-1])
         except BaseException:
             process.terminate()
             raise
