@@ -85,7 +85,7 @@ class SimulatedCluster:
         if self._machines:
             await self._machines.start()
             await self.cluster_autoscaler.start()
-        self._task = asyncio.create_task(self._scrape(), name="metrics-server")
+        self._task = asyncio.create_task(self._scrape(self._resolution), name="metrics-server")
 
     def _scale_machines(self, wanted: ClusterAutoscaling, source: random.Random) -> None:
         chances = random.Random(source.getrandbits(64))
@@ -111,9 +111,16 @@ class SimulatedCluster:
         contracts, client = self._scenario.virtual_nodes, self._client("kubelet")
         await virtual_nodes.register(contracts, client, self._clock, self.nodes, self.ledger)
 
-    async def _scrape(self) -> None:
+    def measure_after(self, seconds: float) -> None:
+        """Measure all Pods then, and from then on in the usual rhythm."""
+        self._task.cancel()
+        self._task = asyncio.create_task(self._scrape(seconds), name="metrics-server")
+
+    async def _scrape(self, first: float) -> None:
+        pause = first
         while True:
-            await self._clock.sleep(self._resolution)
+            await self._clock.sleep(pause)
+            pause = self._resolution
             self._storage.store(self._usage())
             listed = self._metrics.answer(f"/apis/{GROUP}/{VERSION}/pods", {}, "")
             self.pod_metrics = listed["items"]

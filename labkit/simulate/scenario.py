@@ -64,6 +64,16 @@ class Fault:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Where in their periods two of the cluster's clocks are at the beginning: seconds until the
+    Pods are measured, and until the autoscalers look.
+    """
+
+    metrics: float
+    autoscaler: float
+
+
 FAULTS = ("node-lost", "metrics-missing")
 
 
@@ -82,6 +92,7 @@ class Scenario:
     stop: Delay = field(default_factory=lambda: Delay(1.0))  # from being deleted to gone
     noisy: bool = False  # whether requests come at random moments, or evenly
     settings: Mapping[str, float] = field(default_factory=dict)
+    phase: Phase | None = None  # as it comes
     faults: Sequence[Fault] = ()
     cluster_autoscaler: machines.ClusterAutoscaling | None = None
     virtual_nodes: Sequence[VirtualNode] = ()
@@ -109,6 +120,7 @@ def _scenario(given: dict[str, Any]) -> Scenario:
         "application": lambda part: _part(Application, part, "application"),
         "start": lambda part: _part(Delay, part, "start"),
         "stop": lambda part: _part(Delay, part, "stop"),
+        "phase": lambda part: _part(Phase, part, "phase"),
         "faults": lambda parts: [_fault(part) for part in parts],
         "cluster_autoscaler": lambda part: machines.read(part, given.get("nodes") or {}),
         "virtual_nodes": lambda parts: [_virtual_node(part) for part in parts],

@@ -39,7 +39,7 @@ from labkit.observe.sample import (
 from labkit.simulate.application import PodModel, Second, cores_of, second
 from labkit.simulate.cluster import SimulatedCluster
 from labkit.simulate.loop import VirtualLoop, finish
-from labkit.simulate.scenario import Scenario
+from labkit.simulate.scenario import Phase, Scenario
 
 EPOCH = times.parse("2026-01-01T00:00:00Z")
 """When every simulation begins, in Unix seconds."""
@@ -86,10 +86,24 @@ class Simulation:
         for informer in (self._deployments, self._autoscalers):
             informer.start()
             await informer.synced()
+        autoscalers = HORIZONTAL_POD_AUTOSCALERS.kind if self.scenario.phase else ""
         for manifest in self.scenario.manifests:
-            await self._apply(manifest)
+            if manifest["kind"] != autoscalers:
+                await self._apply(manifest)
         await self._until_available()
+        if self.scenario.phase:
+            await self._fall_in(self.scenario.phase)
         self._began = self._clock.monotonic()
+
+    async def _fall_in(self, phase: Phase) -> None:
+        """Let the cluster's clocks be where the scenario wants them, now that Pods are up."""
+        for manifest in self.scenario.manifests:
+            if manifest["kind"] == HORIZONTAL_POD_AUTOSCALERS.kind:
+                await self._apply(manifest)  # and it is looked at, now and after each period
+        settings = self._cluster.controllers.settings
+        period = settings.horizontal_pod_autoscaler_sync_period
+        await self._clock.sleep(period - phase.autoscaler % period)
+        self._cluster.measure_after(phase.metrics)
 
     async def _until_available(self) -> None:
         """As in life, load is sent to an application that is up."""
