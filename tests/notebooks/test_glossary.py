@@ -1,4 +1,4 @@
-"""A newcomer's read: every word is explained where it first comes up, and every link leads somewhere.
+"""A newcomer's read: words are explained where they first come up, and links lead somewhere.
 
 Bold text in a chapter's running text marks a term of the glossary, at the place that explains it.
 What is bold and no term is a label (`**Predict:**`, `**You will**`) or a whole statement; to stress
