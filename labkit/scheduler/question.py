@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from labkit.client import ApiError, Client
 from labkit.errors import UsageError
@@ -55,18 +56,36 @@ WORKLOADS = {
 Stores = Mapping[Resource, Mapping[str, Mapping]]
 
 
+class Question(NamedTuple):
+    """All that an explanation is made of: the Pod, how it is, the cluster, and the Pod's owner."""
+
+    pod: Mapping
+    state: str
+    stores: Stores
+    owner: Mapping | None = None
+
+    def answer(self) -> Explanation:
+        """The explanation."""
+        return explained(*self)
+
+
 async def ask(client: Client, given: Mapping, namespace: str = "default") -> Explanation:
     """Explain a Pod of the API, a manifest of one, or one more Pod of a workload's template.
 
     Raises UsageError for anything else, ApiError where the API server refuses.
     """
+    return (await question(client, given, namespace)).answer()
+
+
+async def question(client: Client, given: Mapping, namespace: str = "default") -> Question:
+    """Read what `ask` explains: the answer to it, and to others like it, needs no API server."""
     pod, state = await _the_pod(client, given, namespace)
     found = await asyncio.gather(*(_read(client, resource) for resource in _READ))
     stores = dict(zip(_READ, found, strict=True))
     if given.get("kind") in WORKLOADS:
-        return explained(pod, state, stores, given)
+        return Question(pod, state, stores, given)
     owner = owner_of(pod, lambda kind, *names: stores[OWNERS[kind]].get("/".join(names)))
-    return explained(pod, state, stores, owner)
+    return Question(pod, state, stores, owner)
 
 
 async def _read(client: Client, resource: Resource) -> dict[str, Mapping]:
