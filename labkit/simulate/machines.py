@@ -81,8 +81,9 @@ def _group(given: dict[str, Any]) -> Group:
                 f"A group has {', '.join(known)}; the rest are flags of the cluster autoscaler.",
                 _EXAMPLE,
             )
-    if isinstance(given.get("start"), Mapping):
-        given["start"] = Delay(**given["start"])
+    if "start" in given:
+        start = given["start"]
+        given["start"] = Delay(**start) if isinstance(start, Mapping) else Delay(float(start))
     group = Group(**given)
     if not 0 <= group.min <= group.max:
         raise UsageError(
