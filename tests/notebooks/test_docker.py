@@ -1,39 +1,35 @@
-"""The notebooks on a real Docker daemon, as with `export LABKIT_ENGINE=docker`."""
+"""The chapters on a real Docker daemon, as with `export LABKIT_ENGINE=docker`."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import dockerd, tool
+from tests.notebooks import course, runs
 
-ROOT = Path(__file__).parents[2]
+CHAPTERS = course.chapters()
 
 
-@pytest.mark.timeout(600)
-def test_the_notebooks_pass_on_a_docker_daemon(labkit_home: Path):
+def _run(chapters: list[course.Chapter], home: Path) -> None:
     tool("kubectl")
-    environment = {**os.environ, "LABKIT_ENGINE": "docker", "DOCKER_HOST": dockerd()}
-    # Its pytest makes a directory for clusters of its own; the notebooks are to keep to ours.
-    command = [
-        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--noconftest",
-        "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", "notebooks",
-    ]  # fmt: skip
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=580,
+    runs.run(
+        chapters,
+        environment={**os.environ, "LABKIT_ENGINE": "docker", "DOCKER_HOST": dockerd()},
     )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
-    description = json.loads((labkit_home / "lab" / "cluster.json").read_text())
+    description = json.loads((home / "lab" / "cluster.json").read_text())
     assert description["engine"] == "docker"
+
+
+@pytest.mark.timeout(runs.CHAPTER_SECONDS)
+def test_the_first_chapter_passes_on_a_docker_daemon(labkit_home: Path):
+    _run(CHAPTERS[:1], labkit_home)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(runs.CHAPTER_SECONDS * len(CHAPTERS))
+def test_all_chapters_pass_on_a_docker_daemon(labkit_home: Path):
+    _run(CHAPTERS[1:], labkit_home)
