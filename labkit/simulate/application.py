@@ -69,11 +69,14 @@ class _Served(NamedTuple):
 
 @dataclass(slots=True)
 class PodModel:
-    """One Pod.  `cpu_seconds` is what it has used since it started."""
+    """One Pod.  `cpu_seconds` is what it has used when its last second is over, `before` when that
+    began.
+    """
 
     cores: float
     waiting: float = 0.0
     cpu_seconds: float = 0.0
+    before: float = 0.0
     weights: list[float] = field(default_factory=list)
 
     def second(self, app: Application, arriving: int) -> tuple[_Served, float]:
@@ -85,9 +88,14 @@ class PodModel:
         self.waiting = there - count
         refused = max(0.0, self.waiting - app.queue)
         self.waiting -= refused
+        self.before = self.cpu_seconds
         self.cpu_seconds += count * app.cpu_ms / 1000 + app.idle_milli / 1000
         wait = (wait + self.waiting / rate) / 2  # the mean of its beginning and its end
         return _Served(count, min(count / rate, _BUSIEST), wait, rate), refused
+
+    def used(self, share: float) -> float:
+        """CPU seconds since its start, at the moment when `share` of its last second is over."""
+        return self.before + share * (self.cpu_seconds - self.before)
 
 
 def cores_of(pod: Mapping, app: Application) -> float:

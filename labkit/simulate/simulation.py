@@ -68,7 +68,7 @@ class Simulation:
         self._loop = VirtualLoop()
         self._models: dict[str, PodModel] = {}
         self._rows: list[dict[str, float]] = []
-        self._began = 0.0
+        self._began = self._second = 0.0
         self._left = sorted(scenario.faults, key=lambda fault: fault.at)
         self._requests = random.Random(scenario.seed)
         self._owed = 0.0
@@ -170,8 +170,9 @@ class Simulation:
     async def _play(self, seconds: int, condition: Callable) -> bool:
         for _ in range(seconds):
             self._fail()
+            served = self._serve()
             await self._clock.sleep(1.0)
-            self._rows.append(self._row(self._serve()))
+            self._rows.append(self._row(served))
             if condition(self._rows[-1]):
                 return True
         return False
@@ -186,14 +187,15 @@ class Simulation:
                 self._cluster.metrics_missing_until = end
 
     def _serve(self) -> Second:
-        """The application's second that has just passed."""
+        """The application's second that begins now."""
+        self._second = self._clock.monotonic()
         scenario, running = self.scenario, self._cluster.nodes.running
         for uid in self._models.keys() - running.keys():
             del self._models[uid]
         for uid, pod in running.items():
             if uid not in self._models:
                 self._models[uid] = PodModel(cores_of(pod, scenario.application))
-        arriving = self._arriving(scenario.load.rate(self.seconds - 1.0))
+        arriving = self._arriving(scenario.load.rate(len(self._rows) + 0.5))
         ready = [self._models[uid] for uid in running]
         return second(scenario.application, ready, arriving, self._requests)
 
@@ -208,6 +210,9 @@ class Simulation:
     def _usage(self) -> Batch:
         """What the kubelets would say of all Pods."""
         now, found = round(self._clock.now() * 1000), Batch()
+        # Used evenly within a second: what is measured depends on the window alone, not on where in
+        # a second it begins, nor on who is first where both happen at once.
+        share = min(1.0, self._clock.monotonic() - self._second)
         memory = round(self.scenario.application.memory_mib * 2**20)
         for uid, model in self._models.items():
             pod = self._cluster.nodes.running.get(uid)
@@ -215,7 +220,7 @@ class Simulation:
                 continue
             meta, (container, *_) = pod["metadata"], pod["spec"]["containers"]
             start = round(times.parse(pod["status"]["startTime"]) * 1000)
-            point = Point(now, round(model.cpu_seconds * 1e9), memory, start)
+            point = Point(now, round(model.used(share) * 1e9), memory, start)
             found.pods[meta["namespace"], meta["name"]] = {container["name"]: point}
         return found
 
