@@ -1,0 +1,135 @@
+"""Objects as a cluster has them, in as few words as a case needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+APP = {"app": "myapp"}
+
+
+def meta(name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"name": name, "namespace": "default", "labels": labels or {}}
+
+
+def condition(kind: str, status: bool, message: str = "") -> dict[str, str]:
+    return {"type": kind, "status": "True" if status else "False", "message": message}
+
+
+def pod(
+    name: str,
+    *,
+    image: str = "todolist",
+    labels: dict[str, str] = APP,
+    ready: bool = True,
+    phase: str = "Running",
+    waiting: str = "",
+    unschedulable: str = "",
+    port: int = 3001,
+) -> dict:
+    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    conditions = [condition("Ready", ready and not waiting and not unschedulable)]
+    if unschedulable:
+        conditions.append(condition("PodScheduled", False, unschedulable))
+    return {
+        "kind": "Pod",
+        "metadata": meta(name, labels),
+        "spec": {"containers": [{"image": image, "ports": [{"containerPort": port}]}]},
+        "status": {
+            "phase": phase,
+            "conditions": conditions,
+            "containerStatuses": [{"image": image, "state": state}],
+        },
+    }
+
+
+def deployment(
+    name: str = "myapp",
+    *,
+    replicas: int = 3,
+    image: str = "todolist",
+    resources: dict | None = None,
+    status: dict | None = None,
+    **spec: Any,
+) -> dict:
+    asked = {"requests": {"cpu": "200m"}} if resources is None else resources
+    container = {"name": name, "image": image, "resources": asked}
+    return {
+        "kind": "Deployment",
+        "metadata": meta(name, {"app": name}),
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [container]},
+            },
+            **spec,
+        },
+        "status": status or {},
+    }
+
+
+def done(replicas: int) -> dict[str, int]:
+    """The status of a Deployment whose roll-out has come to its end."""
+    keys = ("replicas", "updatedReplicas", "availableReplicas", "readyReplicas")
+    return dict.fromkeys(keys, replicas)
+
+
+def service(
+    name: str = "myapp", *, selector: dict[str, str] | None = APP, target: int | None = None
+) -> dict:
+    port = {"port": 3001} | ({"targetPort": target} if target else {})
+    return {
+        "kind": "Service",
+        "metadata": meta(name),
+        "spec": {"selector": selector, "ports": [port]},
+    }
+
+
+def endpoints(service: str = "myapp", *, ready: int = 0, unready: int = 0) -> dict:
+    states = [True] * ready + [False] * unready
+    return {
+        "kind": "EndpointSlice",
+        "metadata": meta(f"{service}-abcde", {"kubernetes.io/service-name": service}),
+        "endpoints": [{"conditions": {"ready": state}} for state in states],
+    }
+
+
+def hpa(
+    name: str = "myapp",
+    *,
+    of: str = "myapp",
+    target: int | None = 30,
+    limits: tuple[int, int] = (1, 3),
+    active: bool | None = True,
+    seen: int | None = None,
+) -> dict:
+    value = {"type": "Utilization", "averageUtilization": target}
+    if target is None:
+        value = {"type": "AverageValue", "averageValue": "100m"}
+    cpu = {"name": "cpu", "target": value}
+    current = [{"resource": {"name": "cpu", "current": {"averageUtilization": seen}}}]
+    return {
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": meta(name),
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": of},
+            "minReplicas": limits[0],
+            "maxReplicas": limits[1],
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        },
+        "status": {
+            "conditions": [] if active is None else [condition("ScalingActive", active, "why")],
+            "currentMetrics": [] if seen is None else current,
+        },
+    }
+
+
+def event(name: str, reason: str, message: str) -> dict:
+    return {
+        "kind": "Event",
+        "metadata": meta(f"{name}.1"),
+        "involvedObject": {"name": name},
+        "reason": reason,
+        "message": message,
+    }
