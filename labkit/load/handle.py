@@ -10,6 +10,7 @@ interrupt of the kernel stops the load and keeps what was measured until then.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -65,7 +66,7 @@ class Load:
         self.url, self.profile = url, profile
         self._order = {
             "url": url,
-            "pieces": [[piece.start, piece.end, piece.seconds] for piece in profile.pieces],
+            "pieces": _pieces(profile),
             "timeout": timeout,
             "connections": connections,
             "keep_alive": keep_alive,
@@ -99,6 +100,20 @@ class Load:
             self.stop()
             raise
         return self
+
+    def change(self, profile: Profile) -> None:
+        """Send `profile` from now on, in place of what is left; the rows go on.
+
+        Nothing happens if the load has ended.  UsageError for a profile that cannot be sent.
+        """
+        self._check_started()
+        check(profile)
+        self.profile = profile
+        self._patience += profile.duration
+        line = json.dumps({"pieces": _pieces(profile)}) + "\n"
+        with contextlib.suppress(OSError, ValueError):  # its pipe is closed, from there or here
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
 
     def stop(self) -> None:
         """Stop sending and give up what is in flight; does nothing if the load has ended."""
@@ -303,6 +318,10 @@ def describe(summary: Row) -> str:
     if summary["p99"] is not None:
         text += f", p50 {summary['p50']:.3g} ms, p99 {summary['p99']:.3g} ms"
     return text
+
+
+def _pieces(profile: Profile) -> list[list[float]]:
+    return [[piece.start, piece.end, piece.seconds] for piece in profile.pieces]
 
 
 def _spawn(order: Row) -> subprocess.Popen[bytes]:

@@ -3,8 +3,8 @@
 A process of its own, because a notebook's kernel that draws a figure holds Python's global lock
 for tenths of a second, and requests would leave late.
 
-    stdin    one JSON line, the order; then nothing.  Its end (the owner closed it or died) means
-             stop
+    stdin    one JSON line, the order; then perhaps more, each with other pieces to send from then
+             on.  Its end (the owner closed it or died) means stop
     stdout   one JSON line per second (a row of `tally`), then one with the key "end"
 
 One loop sends what is due and closes the seconds that are over; each request is a task.  Bounded
@@ -51,7 +51,11 @@ class Order:
 
     @property
     def profile(self) -> Profile:
-        return Profile(tuple(Piece(*piece) for piece in self.pieces))
+        return _profile(self.pieces)
+
+
+def _profile(pieces: list[list[float]]) -> Profile:
+    return Profile(tuple(Piece(*piece) for piece in pieces))
 
 
 class Sender:
@@ -65,6 +69,8 @@ class Sender:
         self._tally = Tally()
         self._tasks: set[asyncio.Task[None]] = set()
         self._late = 0.0
+        self._changed: Profile | None = None
+        self._follow(order.profile, 0.0)
 
     async def run(self) -> dict[str, Any]:
         """Send everything, wait for the answers, and return the percentiles of the whole.
@@ -80,19 +86,29 @@ class Sender:
             self._close_rest()
         return {**self._tally.percentiles(), "late_ms": round(self._late * 1000, 3)}
 
+    def change(self, profile: Profile) -> None:
+        """Send `profile` in place of what is left, from when the sender next looks."""
+        self._changed = profile
+
     def _now(self) -> float:
         return self._clock.monotonic() - self._started
 
+    def _follow(self, profile: Profile, begin: float) -> None:
+        self._arrivals = (begin + at for at in profile.arrivals(self._order.seed))
+        self._end = begin + profile.duration
+
     async def _send_all(self) -> None:
-        arrivals = self._order.profile.arrivals(self._order.seed)
-        due = next(arrivals, None)
+        due = next(self._arrivals, None)
         while True:
             now = self._now()
             while due is not None and due <= now:
                 self._send(due)
-                due = next(arrivals, None)
+                due = next(self._arrivals, None)
             self._close_until(now)
-            if due is None and not self._tasks and now >= self._order.profile.duration:
+            if self._changed is not None:
+                self._follow(self._changed, now)
+                self._changed, due = None, next(self._arrivals, None)
+            if due is None and not self._tasks and now >= self._end:
                 return
             await self._clock.sleep(max(_TICK, self._next_look(due) - self._now() + _TICK / 2))
 
@@ -167,16 +183,27 @@ def _session(order: Order) -> aiohttp.ClientSession:
     )
 
 
-async def _serve(order: Order, lifeline: int) -> None:
+async def _serve(order: Order, lifeline: int, heard: bytes) -> None:
     loop, clock = asyncio.get_running_loop(), Clock()
     before = _cpu_seconds()  # without what it took to start Python
-    work = asyncio.create_task(Sender(order, clock, _write).run())
+    sender = Sender(order, clock, _write)
+    work = asyncio.create_task(sender.run())
 
-    def stop() -> None:  # nothing more is ever sent to us: readable means ended
-        loop.remove_reader(lifeline)
-        work.cancel()
+    def hear(fresh: bytes) -> None:
+        nonlocal heard
+        *lines, heard = (heard + fresh).split(b"\n")
+        for line in lines:
+            sender.change(_profile(json.loads(line)["pieces"]))
 
-    loop.add_reader(lifeline, stop)
+    def read() -> None:
+        if fresh := os.read(lifeline, 65536):
+            hear(fresh)
+        else:
+            loop.remove_reader(lifeline)
+            work.cancel()
+
+    hear(b"")
+    loop.add_reader(lifeline, read)
     try:
         end = await work
     except asyncio.CancelledError:  # stopped before it began
@@ -206,17 +233,18 @@ def _die_with(parent: int) -> None:
 def main() -> None:
     """Read the order, carry it out, and report on stdout."""
     # Not through sys.stdin: its buffer could swallow the end that the loop waits for.
-    line = b""
-    while not line.endswith(b"\n"):
+    heard = b""
+    while b"\n" not in heard:
         chunk = os.read(_STDIN, 65536)
         if not chunk:
             return
-        line += chunk
+        heard += chunk
+    line, _, heard = heard.partition(b"\n")
     order = json.loads(line)
     if (parent := order.pop("parent")) is not None:
         _die_with(parent)
     try:
-        _run(_serve(Order(**order), _STDIN))
+        _run(_serve(Order(**order), _STDIN, heard))
     except BrokenPipeError:
         # The owner is gone and with it everybody who would read; do not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)

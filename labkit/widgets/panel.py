@@ -58,18 +58,30 @@ class Panel(anywidget.AnyWidget):
 
 
 def slider(
-    name: str, label: str, low: float, high: float, step: float = 1, unit: str = ""
+    name: str,
+    label: str,
+    value: float,
+    low: float,
+    high: float,
+    step: float = 1,
+    unit: str = "",
 ) -> Control:
-    """A number from `low` to `high`."""
+    """A number from `low` to `high`, which make room for `value`; so does the step."""
     return {
         "kind": "slider",
         "name": name,
         "label": label,
-        "min": low,
-        "max": high,
-        "step": step,
+        "min": min(low, value),
+        "max": max(high, value),
+        "step": _step(value - low, step),
         "unit": unit,
     }
+
+
+def _step(distance: float, usual: float) -> float:
+    """The largest step that leads to a value at this distance, for a browser rounds to steps."""
+    steps = [usual, *(step for step in (10.0, 1.0, 0.5, 0.1, 0.01) if step < usual)]
+    return next((s for s in steps if abs(distance / s - round(distance / s)) < 1e-6), steps[-1])
 
 
 def choice(name: str, label: str, options: Sequence[str]) -> Control:
