@@ -3,6 +3,7 @@
     found = Simulation(Scenario.read(Path("lesson.yaml"))).run()
     found.frame       what a `Recorder` records of a live cluster, one row per second
     found.events      the Events of the Deployment and its autoscaler
+    found.bill        what each node has cost
 
 A second of virtual time is this: the application serves the requests of the second, then the row is
 taken.  Everything else happens when the parts of the cluster want it to.
@@ -19,6 +20,7 @@ import pandas as pd
 
 from labkit.client import Informer
 from labkit.clock import LoopClock
+from labkit.controllers.cluster_autoscaler import ClusterAutoscaler
 from labkit.controllers.podautoscaler.scale_target import NoMatchError, ScaleTargets
 from labkit.errors import UsageError
 from labkit.kube import objects, selectors, times
@@ -36,6 +38,7 @@ from labkit.observe.sample import (
     find_autoscaler,
     sample,
 )
+from labkit.simulate import prices
 from labkit.simulate.application import PodModel, Second, cores_of, second
 from labkit.simulate.cluster import SimulatedCluster
 from labkit.simulate.loop import VirtualLoop, finish
@@ -50,11 +53,17 @@ _PATIENCE = 600  # seconds
 
 @dataclass(frozen=True)
 class Recording:
-    """What happened: `frame` has the columns of `Recorder.frame`, `events` those of its events."""
+    """What happened: `frame` has the columns of `Recorder.frame`, `events` those of its events.
+
+    `bill` says what each node has cost, `costs` what all of them did second by second: see
+    `labkit.simulate.prices`.
+    """
 
     scenario: Scenario
     frame: pd.DataFrame
     events: pd.DataFrame
+    bill: pd.DataFrame
+    costs: pd.DataFrame
 
 
 class Simulation:
@@ -192,12 +201,12 @@ class Simulation:
         scenario, running = self.scenario, self._cluster.nodes.running
         for uid in self._models.keys() - running.keys():
             del self._models[uid]
+        ours = selectors.from_label_selector(self._deployment()["spec"]["selector"])
         for uid, pod in running.items():
-            if uid not in self._models:
+            if uid not in self._models and selectors.matches(ours, objects.labels(pod)):
                 self._models[uid] = PodModel(cores_of(pod, scenario.application))
         arriving = self._arriving(scenario.load.rate(len(self._rows) + 0.5))
-        ready = [self._models[uid] for uid in running]
-        return second(scenario.application, ready, arriving, self._requests)
+        return second(scenario.application, self._models.values(), arriving, self._requests)
 
     def _arriving(self, rate: float) -> int:
         if self.scenario.noisy:
@@ -259,11 +268,21 @@ class Simulation:
         frame = pd.DataFrame(self._rows, columns=list(COLUMNS), dtype=float)
         frame.attrs["clock"] = "virtual clock"
         listed = self._loop.run(self._cluster.client.list(EVENTS, _NAMESPACE))["items"]
-        about = ("Deployment", "HorizontalPodAutoscaler")
-        rows = [event_row(one) for one in listed if one["involvedObject"]["kind"] in about]
+        rows = [event_row(one) for one in listed if _is_telling(one)]
         rows = [{**row, "t": max(0.0, row["time"] - EPOCH - self._began)} for row in rows]
         rows.sort(key=lambda row: (row["time"], row["object"], row["message"]))
-        return Recording(self.scenario, frame, pd.DataFrame(rows, columns=list(EVENT_COLUMNS)))
+        events = pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
+        accounts = self._cluster.ledger.accounts.values()
+        billed = prices.bill(accounts, self._began, self._began + self.seconds)
+        spent = prices.costs(accounts, self._began, frame["t"].to_list())
+        return Recording(self.scenario, frame, events, billed, spent)
+
+
+def _is_telling(event: Mapping) -> bool:
+    """Whether it is about the Deployment or its autoscaler, or the cluster autoscaler's."""
+    about = ("Deployment", "HorizontalPodAutoscaler")
+    source = (event.get("source") or {}).get("component")
+    return event["involvedObject"]["kind"] in about or source == ClusterAutoscaler.name
 
 
 def _poisson(rate: float, source: random.Random) -> int:
