@@ -18,6 +18,13 @@ from labkit.errors import UsageError
 #: What kubectl prints after the name of an object that was not there before.
 _MADE = re.compile(r"^(\S+/\S+) (?:created|exposed|autoscaled)$")
 _SHELL = {"|", ">", ">>", "<", "&&", "||", ";", "2>&1", "&"}
+#: What to do about an error that speaks so.
+_FIXES = {
+    "NotFound": "See what there is: kubectl get all",
+    "AlreadyExists": "Delete it first, or change it: kubectl apply",
+    "was refused": "Is the cluster up? labkit status",
+    "Unable to connect": "Is the cluster up? labkit status",
+}
 _VERSION = "v1.36.0"  # of the embedded API server; kubectl may be one minor version off
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -131,5 +138,6 @@ def _failed(arguments: Sequence[str], lines: Sequence[str]) -> UsageError:
     spoken = [line for line in lines if line.strip()] or ["nothing"]
     said = next((line for line in spoken if line.lower().startswith("error")), spoken[-1])
     topic = next((word for word in arguments if not word.startswith("-")), "")
-    fix = f"Its help: kubectl {topic} --help".replace("  ", " ")
+    help_ = f"Its help: kubectl {topic} --help".replace("  ", " ")
+    fix = next((fix for sign, fix in _FIXES.items() if sign in said), help_)
     return UsageError(f"kubectl {command} failed.", f"It said: {said}", fix)

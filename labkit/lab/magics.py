@@ -1,6 +1,7 @@
 """`%kubectl`, `%%kubectl` and `%%manifest`: cells that are not Python.
 
-    %kubectl get pods -o wide          one command; {name} and $name stand for Python's variables
+    %kubectl get pods -o wide          one command; {name} and $name stand for Python's variables,
+                                       where there is one of that name
 
     %%kubectl                          one command in each line
     get deployments
@@ -19,8 +20,10 @@ before there is one.
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from labkit.lab.lab import Lab
 
 _current: weakref.ref[Lab] | None = None
+#: `{name}`, `{name.part}` and `$name`; not `{.items}` and `{{.x}}`, which are kubectl's own.
+_VARIABLE = re.compile(r"\{([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*)*)\}|\$([A-Za-z_]\w*)")
 
 
 def register(lab: Lab) -> None:
@@ -45,7 +50,10 @@ def register(lab: Lab) -> None:
 
 def load_ipython_extension(shell: Any) -> None:
     """Register the magics: what `%load_ext labkit` calls."""
-    shell.register_magic_function(_kubectl, "line_cell", "kubectl")
+    from IPython.core.magic import no_var_expand
+
+    # IPython's own way with variables gives up at the first brace that is none of Python's.
+    shell.register_magic_function(no_var_expand(_kubectl), "line_cell", "kubectl")
     shell.register_magic_function(_manifest, "cell", "manifest")
 
 
@@ -62,12 +70,14 @@ def _lab() -> Lab:
 
 def _kubectl(line: str, cell: str | None = None) -> None:
     """Run kubectl: one command, one in each line of the cell, or one with the cell as its input."""
-    lab = _lab()
+    from IPython import get_ipython
+
+    lab, names = _lab(), get_ipython().user_ns
     if cell is None or line.strip():
-        lab.kubectl(line, input=cell)
+        lab.kubectl(expand(line, names), input=cell)
         return
     for command in commands(cell):
-        lab.kubectl(command)
+        lab.kubectl(expand(command, names))
 
 
 def _manifest(line: str, cell: str) -> None:
@@ -93,3 +103,18 @@ def commands(cell: str) -> list[str]:
     """The commands in a cell: a line each, unless it ends in a backslash; no comments."""
     lines = cell.replace("\\\n", " ").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+
+
+def expand(line: str, names: Mapping[str, Any]) -> str:
+    """`line` with the values of Python's variables; what is no variable is left as it is."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[3]
+        if name not in names:
+            return found[0]
+        thing = names[name]
+        for part in (found[2] or "").split(".")[1:]:
+            thing = getattr(thing, part)
+        return str(thing)
+
+    return _VARIABLE.sub(value, line)
