@@ -81,7 +81,7 @@ class Placement(View):
     # -- life -------------------------------------------------------------------------------------
 
     def _beyond(self, resource: str, unit: float) -> float:
-        """A quarter more than the largest node has, so that the slider reaches what fits nowhere."""
+        """A quarter more than the largest node has: the slider reaches what fits nowhere."""
         amounts = [
             parse_quantity(((node.get("status") or {}).get("allocatable") or {}).get(resource, "0"))
             for node in self._question.stores[NODES].values()
