@@ -10,6 +10,7 @@ models.  In reading order:
     scenario     what is simulated, as YAML
     cluster      the parts, put together
     simulation   what is played and recorded
+    calibration  the models, fitted to a recording of a live cluster; with `estimates`, `rhythm`
 """
 
 from __future__ import annotations
@@ -18,12 +19,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from labkit.simulate.calibration import Agreement, Fit, agreement, fit
     from labkit.simulate.scenario import Scenario
     from labkit.simulate.simulation import Recording, Simulation
 
-__all__ = ["Recording", "Scenario", "Simulation"]
+__all__ = ["Agreement", "Fit", "Recording", "Scenario", "Simulation", "agreement", "fit"]
 
-_PLACES = {"Scenario": "scenario", "Recording": "simulation", "Simulation": "simulation"}
+_PLACES = {
+    "Agreement": "calibration",
+    "Fit": "calibration",
+    "agreement": "calibration",
+    "fit": "calibration",
+    "Scenario": "scenario",
+    "Recording": "simulation",
+    "Simulation": "simulation",
+}
 
 
 def __getattr__(name: str) -> object:
