@@ -186,53 +186,56 @@ class Actuator:
     async def clean_up(self) -> None:
         """Take back what a cluster autoscaler before this one has begun (CleanAllToBeDeleted)."""
         for name, node in list(self._nodes.store.items()):
-            if len(_taints(node, TO_BE_DELETED)) < len(_taints(node)):
+            if _has(node, TO_BE_DELETED):
                 await self._unmark(name)
 
     async def _mark(self, removal: Removal) -> None:
         """Taint a node, and cordon it."""
-        name = removal.name
-        node = self._nodes.store.get(name, removal.node)
-        stamp = str(int(self._clock.now()))
-        taint = {"key": TO_BE_DELETED, "value": stamp, "effect": taints.NO_SCHEDULE}
-        marked = [*_taints(node, TO_BE_DELETED), taint]
-        patch = {"spec": {"unschedulable": True, "taints": marked}}
-        await self._client.patch(NODES, name, patch)
+        taint = self._taint(TO_BE_DELETED, taints.NO_SCHEDULE)
+        await self._set_taint(removal.name, TO_BE_DELETED, [taint], unschedulable=True)
         words = "marked the node as toBeDeleted/unschedulable"
-        self._events.event(node, NORMAL, "ScaleDown", words)
+        self._events.event(removal.node, NORMAL, "ScaleDown", words)
 
     async def _unmark(self, name: str) -> None:
-        node = self._nodes.store.get(name)
-        if node is not None:
-            patch = {"spec": {"unschedulable": None, "taints": _taints(node, TO_BE_DELETED)}}
-            await self._client.patch(NODES, name, patch)
+        await self._set_taint(name, TO_BE_DELETED, [], unschedulable=None)
 
     async def mark_candidates(self, names: Iterable[str], unneeded: Iterable[str]) -> None:
         """Let the scheduler avoid nodes that are unneeded, and no longer those that are needed."""
-        unneeded, changes = set(unneeded), 0
-        for name in names:
-            node = self._nodes.store.get(name)
-            if node is None or _is_candidate(node) == (name in unneeded):
-                continue
-            if changes == self._settings.max_bulk_soft_taint_count:
+        wanted = set(unneeded)
+        known = ((name, self._nodes.store.get(name)) for name in names)
+        changes = [
+            name
+            for name, node in known
+            if node is not None and _has(node, DELETION_CANDIDATE) != (name in wanted)
+        ]
+        taint = self._taint(DELETION_CANDIDATE, taints.PREFER_NO_SCHEDULE)
+        for name in changes[: self._settings.max_bulk_soft_taint_count]:
+            await self._set_taint(name, DELETION_CANDIDATE, [taint] if name in wanted else [])
+
+    def _taint(self, key: str, effect: str) -> Mapping:
+        return {"key": key, "value": str(int(self._clock.now())), "effect": effect}
+
+    async def _set_taint(
+        self, name: str, key: str, wanted: Sequence[Mapping], **spec: bool | None
+    ) -> None:
+        """Replace a node's taints of one key; nothing happens if the node has gone.
+
+        Others write taints, too: a patch of what has changed meanwhile is refused, and made anew.
+        """
+        while True:
+            try:
+                node = await self._client.get(NODES, name)
+                others = [each for each in node["spec"].get("taints") or () if each["key"] != key]
+                version = {"resourceVersion": node["metadata"]["resourceVersion"]}
+                patch = {"metadata": version, "spec": {**spec, "taints": [*others, *wanted]}}
+                await self._client.patch(NODES, name, patch)
                 return
-            changes += 1
-            await self._set_candidate(node, name in unneeded)
-
-    async def _set_candidate(self, node: Mapping, wanted: bool) -> None:
-        effect, stamp = taints.PREFER_NO_SCHEDULE, str(int(self._clock.now()))
-        mark = {"key": DELETION_CANDIDATE, "value": stamp, "effect": effect}
-        fresh = [*_taints(node, DELETION_CANDIDATE), *([mark] if wanted else [])]
-        try:
-            await self._client.patch(NODES, node["metadata"]["name"], {"spec": {"taints": fresh}})
-        except ApiError as error:
-            if not error.not_found:  # it has just gone
-                raise
+            except ApiError as error:
+                if error.not_found:
+                    return
+                if not error.conflict:
+                    raise
 
 
-def _taints(node: Mapping, without: str = "") -> list[Mapping]:
-    return [each for each in node["spec"].get("taints") or () if each["key"] != without]
-
-
-def _is_candidate(node: Mapping) -> bool:
-    return any(each["key"] == DELETION_CANDIDATE for each in node["spec"].get("taints") or ())
+def _has(node: Mapping, key: str) -> bool:
+    return any(each["key"] == key for each in node["spec"].get("taints") or ())

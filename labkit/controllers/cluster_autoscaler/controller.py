@@ -65,7 +65,8 @@ class ClusterAutoscaler(SharingController):
         self._source = source or random.Random()
         for resource in snapshot.resources:
             informer = self.watch(resource, enqueue=False)
-            self.on_change(informer, partial(snapshot.changed, resource))
+            known = self._pod_changed if resource == PODS else partial(snapshot.changed, resource)
+            self.on_change(informer, known)
         self._nodes = self.watch(NODES, enqueue=False)
         self._pods = self.watch(PODS, enqueue=False)
         self._pods.add_index(_WAITING, lambda pod: () if pods.node_name(pod) else ("",))
@@ -78,6 +79,11 @@ class ClusterAutoscaler(SharingController):
         )  # fmt: skip
         self._last_up = self._last_deletion = self._last_failure = _LONG_AGO
         self._told: dict[tuple[str, str], float] = {}
+
+    def _pod_changed(self, old: Mapping | None, new: Mapping | None) -> None:
+        """Pods that are expendable take no room, and go with their node."""
+        if scale_up.priority(new or old) >= self.settings.expendable_pods_priority_cutoff:
+            self._snapshot.changed(PODS, old, new)
 
     async def start(self) -> None:
         """As `Controller.start`; the first look is at once."""
