@@ -59,5 +59,5 @@ def _line_of_the_cell(trace: TracebackType | None) -> list[str]:
         if "ipykernel_" in name or name.startswith("<ipython-input"):
             line = linecache.getline(name, number).rstrip()
             several = len(linecache.getlines(name)) > 1
-            return [f"----> {number} {line}", ""] if several and "get_ipython()" not in line else []
+            return [f"----> {number} {line}"] if several and "get_ipython()" not in line else []
     return []

@@ -28,7 +28,7 @@ from labkit.errors import UsageError
 
 VARIABLE = "LABKIT_CONTEXT"
 _DEFAULT = "~/.kube/config"
-_STARTED_WITH = os.environ.get("KUBECONFIG", "")  # a Lab puts its own cluster's in its place
+_before = ""  # the KUBECONFIG of this notebook, before a Lab put its cluster's in its place
 _KINDS = ("contexts", "clusters", "users")
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _PLUGINS = ("exec", "auth-provider")
@@ -83,6 +83,15 @@ def find(context: str) -> ForeignCluster:
     return ForeignCluster(context, cluster["server"], chosen.get("namespace") or "default", path)
 
 
+def adopt(environment: Mapping[str, str]) -> None:
+    """Make `environment` this notebook's, and remember the KUBECONFIG that it had."""
+    global _before
+    given = os.environ.get("KUBECONFIG", "")
+    if given and paths.home() not in Path(given.partition(os.pathsep)[0]).expanduser().parents:
+        _before = given
+    os.environ.update(environment)
+
+
 def _places() -> Iterator[list[Path]]:
     """Where contexts are looked for: `$KUBECONFIG` as kubectl does, then the default file.
 
@@ -90,7 +99,7 @@ def _places() -> Iterator[list[Path]]:
     cluster, and whoever names a context of another one does not mean that file.  A copy that was
     made here before may be out of date and does not count.
     """
-    for given in (os.environ.get("KUBECONFIG", ""), _STARTED_WITH, _DEFAULT):
+    for given in (os.environ.get("KUBECONFIG", ""), _before, _DEFAULT):
         files = [Path(text).expanduser() for text in given.split(os.pathsep) if text]
         yield [path for path in files if path.parent != _copies()]
 

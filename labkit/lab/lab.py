@@ -8,7 +8,6 @@ API for.
 
 from __future__ import annotations
 
-import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from labkit.client.sync import Portal
 from labkit.clusters import manage, paths, settings
 from labkit.errors import UsageError, WaitTimeout
 from labkit.kube import conditions, kinds, resources
-from labkit.lab import faces, kubectl, magics, manifests, reach, target
+from labkit.lab import contexts, faces, kubectl, magics, manifests, reach, target
 from labkit.lab.contexts import ForeignCluster
 from labkit.lab.objects import Objects, spoken
 from labkit.lab.ownership import Ownership
@@ -62,7 +61,7 @@ class Lab:
     ) -> None:
         self.chapter = _checked(chapter)
         self.cluster = target.reach(target.Wish(name, nodes, virtual_nodes, parts, settings))
-        os.environ.update(self.cluster.environment())
+        contexts.adopt(self.cluster.environment())
         foreign = isinstance(self.cluster, ForeignCluster)
         self.namespace = self.cluster.namespace if foreign else "default"
         client = self.cluster.client() if foreign else _client(self.cluster)
@@ -139,8 +138,7 @@ class Lab:
         What it creates is remembered for `reset`.  Raises UsageError.
         """
         text = manifests.text(manifest)
-        names = manifests.names(text)
-        self._portal.run(self._ownership.take(names))
+        self._portal.run(self._ownership.take_known(manifests.names(text)))
         try:
             self.kubectl("apply -f -", input=text)
         finally:
@@ -165,7 +163,7 @@ class Lab:
         """Delete what is recorded; whether there was anything."""
         self._watching.stop()
         gone = self._portal.run(self._ownership.delete(all_chapters=all_chapters))
-        for one in gone:
+        for one in reversed(gone):  # the first that was made is the last to go
             self._until(one.name, lambda seen: not seen, "is gone", 60, one.namespace)
         if gone:
             print(f"Deleted {spoken(one.name for one in gone)}.")

@@ -38,6 +38,9 @@ class Objects:
             if not slash or not plain:
                 raise
         resource = await self.resource(kind)
+        if resource is None:  # a custom resource may be younger than what we know
+            self._groups, self._found = None, {}
+            resource = await self.resource(kind)
         if resource is None:
             raise UsageError(
                 f"There is no kind {kind!r} in this cluster, so there is no {name!r}.",
@@ -46,13 +49,10 @@ class Objects:
             )
         return resource, plain
 
-    async def resource(self, word: str, api_version: str = "") -> Resource | None:
-        """The resource of a kind, plural or short name, with its group or without; None for none.
-
-        With an `api_version` (`apps/v1`), only of that one.
-        """
+    async def resource(self, word: str) -> Resource | None:
+        """The resource of a kind, plural or short name, with its group or without; or None."""
         plain, _, group = word.lower().partition(".")
-        for served in [_split(api_version)] if api_version else await self._served():
+        for served in await self._served():
             if group and not f"{served[0]}.".startswith(f"{group}."):
                 continue
             for resource, words in await self._resources(*served):
@@ -71,7 +71,7 @@ class Objects:
     async def _resources(self, group: str, version: str) -> list[tuple[Resource, set[str]]]:
         """The resources of one version, each with the words for it."""
         key = group, version
-        if not self._found.get(key):  # an empty answer may grow: custom resources come and go
+        if key not in self._found:
             path = f"/apis/{group}/{version}" if group else f"/api/{version}"
             try:
                 answer = await self.client.transport.request("GET", path)
@@ -86,10 +86,6 @@ class Objects:
                 if "/" not in row["name"]
             ]
         return self._found[key]
-
-    def forget_kinds(self) -> None:
-        """Ask again which resources there are."""
-        self._groups, self._found = None, {}
 
     def scope(self, resource: Resource, namespace: str | None = None) -> str | None:
         """The namespace in which an object of `resource` is looked for."""
@@ -120,7 +116,12 @@ class Objects:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while True:
-                    answer = await self.client.list(resource, **scope)
+                    try:
+                        answer = await self.client.list(resource, **scope)
+                    except ApiError as error:
+                        if error.not_found:  # the kind itself has gone
+                            return {}
+                        raise
                     last = answer["items"][0] if answer["items"] else {}
                     if meets(last):
                         return last
@@ -156,20 +157,6 @@ class Objects:
                 return False
             raise
         return True
-
-    async def list(self, word: str, label_selector: str = "") -> list[dict]:
-        """All objects of a kind in our namespace (or of the cluster, where it has none)."""
-        resource = await self.resource(word)
-        if resource is None:
-            raise UsageError(
-                f"There is no kind {word!r} in this cluster.",
-                "It is probably misspelt.",
-                "See what there is: kubectl api-resources",
-            )
-        answer = await self.client.list(
-            resource, self.scope(resource), label_selector=label_selector
-        )
-        return answer["items"]
 
 
 def spoken(names: Iterable[str]) -> str:

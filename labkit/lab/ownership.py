@@ -75,6 +75,17 @@ class Ownership:
 
     # -- taking -------------------------------------------------------------------------------
 
+    async def take_known(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """`take` those whose kinds there are already; a manifest may bring its own kinds."""
+        known = []
+        for name, namespace in wanted:
+            try:
+                await self._objects.parse(name)
+            except UsageError:
+                continue
+            known.append((name, namespace))
+        await self.take(known)
+
     async def take(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Record names (with their namespaces, "" for ours) before objects are made under them.
 
