@@ -24,13 +24,13 @@ counted), their memory, and the nodes: there the scenario's defaults stay.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from labkit.clusters.settings import number
 from labkit.controllers.manager import ControllerManagerSettings
@@ -74,8 +74,14 @@ class Fit:
         first = self.measurements.after(0.0) - self.origin
         return Phase(first, self.looks.after(self.origin) - self.origin)
 
-    def scenario(self, manifests: Sequence[Mapping], **others: object) -> Scenario:
-        """The recorded run as a scenario with these manifests; `others` are a Scenario's fields."""
+    def scenario(self, manifests: str | Sequence[Mapping], **others: object) -> Scenario:
+        """The recorded run as a scenario; `others` are a Scenario's fields.
+
+        The manifests are YAML text, or objects, which may come from the cluster as they are:
+        `fitted.scenario([lab.get("deployment/myapp"), lab.get("hpa/myapp")])`.
+        """
+        if isinstance(manifests, str):
+            manifests = [one for one in yaml.safe_load_all(manifests) if one]
         sync = {"horizontal_pod_autoscaler_sync_period": self.looks.period}
         given = {
             "manifests": [self._begun(manifest) for manifest in manifests],
@@ -89,12 +95,13 @@ class Fit:
         return Scenario(**given | others)
 
     def _begun(self, manifest: Mapping) -> Mapping:
-        """A Deployment begins with as many Pods as the recording."""
-        if manifest["kind"] != "Deployment":
-            return manifest
-        changed = copy.deepcopy(dict(manifest))
-        changed["spec"]["replicas"] = self.replicas
-        return changed
+        """As somebody would apply it, but a Deployment begins with as many Pods as the recording."""
+        own = {name: part for name, part in manifest.items() if name != "status"}
+        meta, kept = manifest["metadata"], ("name", "namespace", "labels", "annotations")
+        own["metadata"] = {name: meta[name] for name in kept if name in meta}
+        if manifest["kind"] == "Deployment":
+            own["spec"] = {**manifest["spec"], "replicas": self.replicas}
+        return own
 
     def aligned(self, simulated: pd.DataFrame) -> pd.DataFrame:
         """A simulation's frame with the recording's `t`."""

@@ -78,13 +78,10 @@ def test_a_simulation_can_be_replayed_from_its_own_recording():
     assert model.application.idle_milli == pytest.approx(4, abs=2)
     assert model.application.other_ms == pytest.approx(6, abs=1)
     assert model.start.median == pytest.approx(3, abs=1)
-    found = agreement(measured, replayed_with(model), model)
+    again = Simulation(model.scenario(manifests(9))).run().frame
+    found = agreement(measured, again, model)
     assert found.share >= 0.9
     assert found.peak == found.simulated_peak
-
-
-def replayed_with(model):
-    return Simulation(model.scenario(manifests(9))).run().frame
 
 
 @pytest.mark.parametrize("resolution", [2.0, 2.5, 7.3])
@@ -110,3 +107,15 @@ def test_a_recording_without_load_says_what_is_missing():
     quiet = recording("lesson").assign(offered=float("nan"))
     with pytest.raises(UsageError, match="The recording knows of no load"):
         fit(quiet)
+
+
+def test_objects_can_be_given_as_they_are_in_the_cluster():
+    theirs = {"uid": "1", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    live = [
+        {**one, "metadata": {**one["metadata"], **theirs}, "status": {"replicas": 6}}
+        for one in manifests(RUNS["staircase"])
+    ]
+    scenario = fitted("staircase").scenario(live)
+    assert scenario.manifests[0]["spec"]["replicas"] == 1
+    assert [set(one["metadata"]) for one in scenario.manifests] == [{"name"}] * 3
+    assert not any("status" in one for one in scenario.manifests)
