@@ -27,11 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def main(args: argparse.Namespace) -> int:
-    """Play the scenario and print what the autoscaler did."""
+    """Play the scenario and print what the autoscalers decided."""
     if args.example or not args.scenario:
         print(LESSON.read_text(), end="")
         return 0
     from labkit.simulate import Scenario, Simulation
+    from labkit.simulate.decisions import Look, clock, telling
 
     text = sys.stdin.read() if args.scenario == "-" else Path(args.scenario).read_text()
     scenario = Scenario.read(text)
@@ -40,9 +41,9 @@ def main(args: argparse.Namespace) -> int:
     begun = time.perf_counter()
     found = Simulation(scenario).run()
     took = time.perf_counter() - begun
-    for event in found.events.itertuples():
-        print(f"{_clock(event.t)}  {event.reason:<28} {event.message}")
-    print(f"{_clock(scenario.seconds)} of {scenario.name or args.scenario} in {took:.1f} s")
+    for one in telling(map(Look._make, found.decisions.itertuples(index=False))):
+        print(one)
+    print(f"{clock(scenario.seconds)} of {scenario.name or args.scenario} in {took:.1f} s")
     if args.csv:
         found.frame.to_csv(args.csv, index=False)
         print(f"{len(found.frame)} rows written to {args.csv}")
@@ -52,8 +53,3 @@ def main(args: argparse.Namespace) -> int:
         Path(args.figure).write_bytes(hpa_timeline(found.frame, found.events).png())
         print(f"the figure is in {args.figure}")
     return 0
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -3,6 +3,7 @@
     found = Simulation(Scenario.read(Path("lesson.yaml"))).run()
     found.frame       what a `Recorder` records of a live cluster, one row per second
     found.events      the Events of the Deployment and its autoscaler
+    found.decisions   every look of an autoscaler: what it decided, and why
     found.bill        what each node has cost
 
 A second of virtual time is this: the application serves the requests of the second, then the row is
@@ -21,6 +22,7 @@ import pandas as pd
 from labkit.client import Informer
 from labkit.clock import LoopClock
 from labkit.controllers.cluster_autoscaler import ClusterAutoscaler
+from labkit.controllers.podautoscaler import Decision, HorizontalPodAutoscalerController
 from labkit.controllers.podautoscaler.scale_target import NoMatchError, ScaleTargets
 from labkit.errors import UsageError
 from labkit.kube import objects, selectors, times
@@ -41,6 +43,7 @@ from labkit.observe.sample import (
 from labkit.simulate import prices
 from labkit.simulate.application import PodModel, Second, cores_of, second
 from labkit.simulate.cluster import SimulatedCluster
+from labkit.simulate.decisions import Look, look
 from labkit.simulate.loop import VirtualLoop, finish
 from labkit.simulate.scenario import Phase, Scenario
 
@@ -55,19 +58,21 @@ _PATIENCE = 600  # seconds
 class Recording:
     """What happened: `frame` has the columns of `Recorder.frame`, `events` those of its events.
 
-    `bill` says what each node has cost, `costs` what all of them did second by second: see
-    `labkit.simulate.prices`.
+    `decisions` has a row for every `Look` of each autoscaler.  `bill` says what each node has cost,
+    `costs` what all of them did second by second: see `labkit.simulate.prices`.
     """
 
     scenario: Scenario
     frame: pd.DataFrame
     events: pd.DataFrame
+    decisions: pd.DataFrame
     bill: pd.DataFrame
     costs: pd.DataFrame
 
 
 class Simulation:
-    """Plays a scenario.  `run` plays all of it; `advance` and `until` a part, as often as you like.
+    """Plays a scenario.  `run` plays all of it; `advance`, `until` and `step` a part, as often as
+    you like.
 
     The loop is this object's own, so it can be used anywhere, in a notebook's cell too.
     """
@@ -77,6 +82,8 @@ class Simulation:
         self._loop = VirtualLoop()
         self._models: dict[str, PodModel] = {}
         self._rows: list[dict[str, float]] = []
+        self._looks: list[Look] = []
+        self._told = 0  # how many of them the caller knows, or has played over
         self._began = self._second = 0.0
         self._left = sorted(scenario.faults, key=lambda fault: fault.at)
         self._requests = random.Random(scenario.seed)
@@ -91,6 +98,8 @@ class Simulation:
         client = self._cluster.client
         self._deployments = Informer(client, DEPLOYMENTS, self._clock)
         self._autoscalers = Informer(client, HORIZONTAL_POD_AUTOSCALERS, self._clock)
+        autoscaler = HorizontalPodAutoscalerController.name
+        self._cluster.controllers.controllers[autoscaler].observers.append(self._looked)
         await self._cluster.start()
         for informer in (self._deployments, self._autoscalers):
             informer.start()
@@ -103,6 +112,10 @@ class Simulation:
         if self.scenario.phase:
             await self._fall_in(self.scenario.phase)
         self._began = self._clock.monotonic()
+        self._looks.clear()
+
+    def _looked(self, key: str, decision: Decision) -> None:
+        self._looks.append(look(key, decision, self._clock.now(), self.seconds))
 
     async def _fall_in(self, phase: Phase) -> None:
         """Let the cluster's clocks be where the scenario wants them, now that Pods are up."""
@@ -158,11 +171,29 @@ class Simulation:
 
     def advance(self, seconds: float) -> None:
         """Play so many seconds more."""
-        self._loop.run(self._play(round(seconds), lambda row: False))
+        self.until(lambda row: False, seconds)
 
     def until(self, condition: Callable[[Mapping[str, float]], bool], timeout: float) -> bool:
         """Play until `condition` holds for a row, for `timeout` seconds at most; whether it did."""
-        return self._loop.run(self._play(round(timeout), condition))
+        held = self._loop.run(self._play(round(timeout), condition))
+        self._told = len(self._looks)
+        return held
+
+    def step(self) -> Look:
+        """Play to the end of the second of the next look of an autoscaler, and return that look.
+
+        Looks of the same second come one by one.  Raises UsageError if nobody will ever look.
+        """
+        while self._told == len(self._looks):
+            if not self._autoscalers.store:
+                raise UsageError(
+                    "There is no next decision.",
+                    "The scenario has no HorizontalPodAutoscaler.",
+                    "Add one to its manifests, or play on with advance(seconds).",
+                )
+            self._loop.run(self._play(1, lambda row: False))
+        self._told += 1
+        return self._looks[self._told - 1]
 
     def close(self) -> None:
         """Give everything back.  Safe to repeat."""
@@ -272,10 +303,11 @@ class Simulation:
         rows = [{**row, "t": max(0.0, row["time"] - EPOCH - self._began)} for row in rows]
         rows.sort(key=lambda row: (row["time"], row["object"], row["message"]))
         events = pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
+        decisions = pd.DataFrame(self._looks, columns=list(Look._fields))
         accounts = self._cluster.ledger.accounts.values()
         billed = prices.bill(accounts, self._began, self._began + self.seconds)
         spent = prices.costs(accounts, self._began, frame["t"].to_list())
-        return Recording(self.scenario, frame, events, billed, spent)
+        return Recording(self.scenario, frame, events, decisions, billed, spent)
 
 
 def _is_telling(event: Mapping) -> bool:
