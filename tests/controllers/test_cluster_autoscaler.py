@@ -127,6 +127,62 @@ def test_as_many_machines_as_the_scheduler_would_fill(found, daemons, count):
     assert str(expansion) == f"{{g 0->{count} (max: 10)}}"
 
 
+ZONE = "topology.kubernetes.io/zone"
+
+
+def spreading(key, skew, domains=1):
+    constraint = {
+        "maxSkew": skew,
+        "topologyKey": key,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "minDomains": domains,
+        "labelSelector": {"matchLabels": {"app": "estimatee"}},
+    }
+    return {"labels": {"app": "estimatee"}, "topologySpreadConstraints": [constraint]}
+
+
+PORT = {"ports": [{"hostPort": 5555, "containerPort": 5555}]}
+
+
+@pytest.mark.parametrize(
+    ("cpu", "groups", "most", "nodes", "placed"),
+    [
+        pytest.param("1", [(10, {"cpu": "350m"})], 99, 5, 10, id="by resources"),
+        pytest.param("10", [(20, {"cpu": "10m"})], 99, 2, 20, id="ten Pods on a node at most"),
+        pytest.param("1", [(8, {"cpu": "200m", **PORT})], 99, 8, 8, id="a host port each"),
+        pytest.param("1", [(20, {"cpu": "500m"})], 5, 5, 10, id="a limit"),
+        pytest.param(
+            "1", [(10, {"cpu": "50m"}), (10, {"cpu": "500m"})], 5, 5, 10, id="the largest first"
+        ),
+        pytest.param(
+            "1", [(8, {"cpu": "200m", **spreading("kubernetes.io/hostname", 2)})], 99, 4, 8,
+            id="spread over hosts, skew 2",
+        ),
+        pytest.param(
+            "1", [(8, {"cpu": "20m", **spreading(ZONE, 2)})], 99, 1, 2,
+            id="spread over zones, of which one grows",
+        ),
+        pytest.param(
+            "1", [(12, {"cpu": "20m", **spreading("kubernetes.io/hostname", 1, 3)})], 99, 2, 12,
+            id="spread over hosts, of which one was there (upstream counts that one, too: 3)",
+        ),
+    ],
+)  # fmt: skip
+def test_the_estimates_are_upstreams(cpu, groups, most, nodes, placed):
+    """The cases of TestBinpackingEstimate in cluster-autoscaler/estimator."""
+    snapshot = Snapshot()
+    old = node("oldnode", cpu="100m", memory="100Mi", pods="10", labels={ZONE: "zone-jupiter"})
+    snapshot.changed(NODES, None, old)
+    group = Group(high=most, cpu=cpu, memory="5000Mi", pods="10", labels={ZONE: "zone-mars"})
+    found = [
+        waiting(f"{kind}-{number}", meta=owned(name=f"owner-{kind}"), **spec)
+        for kind, (count, spec) in enumerate(groups)
+        for number in range(count)
+    ]
+    decided = planned([group], found, snapshot=snapshot)
+    assert (decided.expansion.after, len(decided.helped)) == (nodes, placed)
+
+
 def test_a_group_grows_to_its_maximum_and_helps_those_that_fit_there():
     decided = planned([Group(target=3, high=5)], many(20, cpu="500m"))
     assert str(decided.expansion) == "{g 3->5 (max: 5)}"

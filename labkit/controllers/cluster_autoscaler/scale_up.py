@@ -26,9 +26,8 @@ from labkit.kube.encoding import compact
 
 MAX_REACHED = "max node group size reached"
 TOTAL_REACHED = "max total nodes in cluster reached"
-_PATIENCE = (
-    2.0  # seconds: Pods that are younger may be the first of many (unschedulablePodTimeBuffer)
-)
+_HOSTNAME = "kubernetes.io/hostname"
+_PATIENCE = 2.0  # seconds: a younger Pod may be the first of many (unschedulablePodTimeBuffer)
 
 
 class Expansion(NamedTuple):
@@ -61,7 +60,7 @@ class Offer:
     def node(self, name: str) -> Mapping:
         """The Node of a machine that does not exist."""
         meta = self.template["metadata"]
-        labels = {**objects.labels(self.template), "kubernetes.io/hostname": name}
+        labels = {**objects.labels(self.template), _HOSTNAME: name}
         return {**self.template, "metadata": {**meta, "name": name, "labels": labels}}
 
     def join(self, snapshot: ClusterSnapshot, name: str) -> None:
@@ -229,12 +228,19 @@ class _Packing:
     def add(self, alike: Sequence[Mapping]) -> None:
         """Place as many of these Pods as there may be machines for."""
         for pod in alike:
-            name = self._snapshot.find(pod, self._names) or self._another(pod)
+            name = self._snapshot.find(pod, self._names) or self._beside(pod) or self._another(pod)
             if not name:
                 return
             self._snapshot.place(pod, name)
-            self.used.add(name)
+            self.used |= {name} & set(self._names)
             self.placed.append(pod)
+
+    def _beside(self, pod: Mapping) -> str:
+        """A node that is there: where Pods spread over hosts, new hosts make room on old ones."""
+        spread = pod["spec"].get("topologySpreadConstraints") or ()
+        if self._names and any(each["topologyKey"] == _HOSTNAME for each in spread):
+            return self._snapshot.find(pod) or ""
+        return ""
 
     def _another(self, pod: Mapping) -> str:
         """A new machine, if one may be had and would help."""
