@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-LESSON = Path(__file__).with_name("lesson.yaml")
+LESSON, ROOM = (Path(__file__).with_name(name) for name in ("lesson.yaml", "room.yaml"))
+_EXAMPLES = {"lesson": LESSON, "room": ROOM}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,7 +20,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "and of the application. The same scenario gives the same numbers on any machine.",
     )
     parser.add_argument("scenario", metavar="FILE", nargs="?", help="a scenario; - is the input")
-    parser.add_argument("--example", action="store_true", help="print a scenario and end")
+    parser.add_argument(
+        "--example",
+        nargs="?",
+        const="lesson",
+        choices=_EXAMPLES,
+        help="print a scenario and end: the lesson's, or one that needs room for a wave",
+    )
     parser.add_argument("--seed", type=int, help="another seed than the scenario's")
     parser.add_argument("--csv", metavar="F", help="write a row for every second to this file")
     parser.add_argument("--figure", metavar="F", help="draw what happened into this PNG file")
@@ -29,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def main(args: argparse.Namespace) -> int:
     """Play the scenario and print what the autoscalers decided."""
     if args.example or not args.scenario:
-        print(LESSON.read_text(), end="")
+        print(_EXAMPLES[args.example or "lesson"].read_text(), end="")
         return 0
     from labkit.simulate import Scenario, Simulation
     from labkit.simulate.decisions import Look, clock, telling
@@ -44,6 +51,9 @@ def main(args: argparse.Namespace) -> int:
     for one in telling(map(Look._make, found.decisions.itertuples(index=False))):
         print(one)
     print(f"{clock(scenario.seconds)} of {scenario.name or args.scenario} in {took:.1f} s")
+    if found.bill["cost"].any():
+        each = ", ".join(f"{name} ${cost:.3f}" for name, cost in found.bill["cost"].items())
+        print(f"the nodes cost ${found.bill['cost'].sum():.3f}: {each}")
     if args.csv:
         found.frame.to_csv(args.csv, index=False)
         print(f"{len(found.frame)} rows written to {args.csv}")
