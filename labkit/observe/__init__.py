@@ -8,6 +8,7 @@
     figure.py     `hpa_timeline`: the house figure
     panels.py     its four panels
     labels.py     text that never collides
+    score.py      a recording → one row of scores; pure
     notebook.py   one display of a Jupyter cell, and `LiveFigure`
 
 Everything shown here could have been asked for with kubectl, except the load, which only the
@@ -23,10 +24,17 @@ if TYPE_CHECKING:
     from labkit.observe.figure import hpa_timeline
     from labkit.observe.notebook import LiveFigure
     from labkit.observe.recorder import Recorder
+    from labkit.observe.score import Prices, scores
 
-__all__ = ["LiveFigure", "Recorder", "hpa_timeline"]
+__all__ = ["LiveFigure", "Prices", "Recorder", "hpa_timeline", "scores"]
 
-_PLACES = {"LiveFigure": "notebook", "Recorder": "recorder", "hpa_timeline": "figure"}
+_PLACES = {
+    "LiveFigure": "notebook",
+    "Prices": "score",
+    "Recorder": "recorder",
+    "hpa_timeline": "figure",
+    "scores": "score",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from labkit.clock import Clock
-from labkit.observe.figure import Timeline, hpa_timeline
 
 if TYPE_CHECKING:
+    from labkit.observe.figure import Timeline
     from labkit.observe.recorder import Recorder
 
 
@@ -109,4 +109,6 @@ class LiveFigure:
 
     def figure(self) -> Timeline:
         """The figure of the recording so far."""
+        from labkit.observe.figure import hpa_timeline
+
         return hpa_timeline(self._recorder.frame(), self._recorder.events, **self._options)

@@ -10,6 +10,8 @@ models.  In reading order:
     scenario     what is simulated, as YAML
     cluster      the parts, put together
     simulation   what is played and recorded
+    paths        settings of a scenario by their paths: `vary`
+    sweeps       a grid of settings → a table of scores; played by `workers`
     calibration  the models, fitted to a recording of a live cluster; with `estimates`, `rhythm`
 """
 
@@ -20,10 +22,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labkit.simulate.calibration import Agreement, Fit, agreement, fit
+    from labkit.simulate.paths import vary
     from labkit.simulate.scenario import Scenario
     from labkit.simulate.simulation import Recording, Simulation
+    from labkit.simulate.sweeps import sweep
 
-__all__ = ["Agreement", "Fit", "Recording", "Scenario", "Simulation", "agreement", "fit"]
+__all__ = [
+    "Agreement",
+    "Fit",
+    "Recording",
+    "Scenario",
+    "Simulation",
+    "agreement",
+    "fit",
+    "sweep",
+    "vary",
+]
 
 _PLACES = {
     "Agreement": "calibration",
@@ -33,6 +47,8 @@ _PLACES = {
     "Scenario": "scenario",
     "Recording": "simulation",
     "Simulation": "simulation",
+    "sweep": "sweeps",
+    "vary": "paths",
 }
 
 
