@@ -95,7 +95,7 @@ class Fit:
         return Scenario(**given | others)
 
     def _begun(self, manifest: Mapping) -> Mapping:
-        """As somebody would apply it, but a Deployment begins with as many Pods as the recording."""
+        """As one would apply it, but a Deployment begins with as many Pods as the recording."""
         own = {name: part for name, part in manifest.items() if name != "status"}
         meta, kept = manifest["metadata"], ("name", "namespace", "labels", "annotations")
         own["metadata"] = {name: meta[name] for name in kept if name in meta}
