@@ -76,6 +76,7 @@ class ClusterMap(View):
             title="Cluster map",
             controls=self._controls(state),
             values={"namespace": self._namespace or ALL},
+            note=f"Live; it stops by itself after {self._seconds / 60:.0f} minutes.",
         )
         panel.on_values(self._choose)
         panel.on_press(lambda _: self.end("stopped"))

@@ -95,8 +95,8 @@ def controls(now: Knobs) -> list[Control]:
     """The sliders, with room above and below what the scenario says."""
     return [
         slider("target", "Target CPU utilization", now.target, 10, 100, 5, "%"),
-        slider("minimum", "minReplicas", now.minimum, 1, 10, 1, "Pods"),
-        slider("maximum", "maxReplicas", now.maximum, 1, max(20, 2 * now.maximum), 1, "Pods"),
+        slider("minimum", "minReplicas", now.minimum, 1, 10),
+        slider("maximum", "maxReplicas", now.maximum, 1, max(20, 2 * now.maximum)),
         slider("sync", "HPA sync period", now.sync, 1, 60, 1, "s"),
         slider("window", "Stabilization window", now.window, 0, 600, 15, "s"),
         _around("peak", "Load at its peak", now.peak, "req/s"),

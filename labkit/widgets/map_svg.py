@@ -43,7 +43,11 @@ _LIGHT = "--lk-ink:#1f1f1f;--lk-quiet:#616161;--lk-card:#ffffff;--lk-soft:#f2f2f
 _DARK = "--lk-ink:#e8e8e8;--lk-quiet:#a8a8a8;--lk-card:#111111;--lk-soft:#212121;--lk-line:#616161"
 _CSS = Path(__file__).with_name("map.css").read_text()
 _BAR = 166.0
-_LETTER = 6.9  # of 11 px, in the widest font that is usual; names are cut by it
+# Widths of letters of 11 px in the widest font that is usual (DejaVu Sans); names are cut by it.
+_LETTER = 7.0
+_WIDTHS = (
+    dict.fromkeys("ijl.,:'|", 3.6) | dict.fromkeys("ftr-/ ", 4.7) | dict.fromkeys("mwMW…", 11.0)
+)
 
 
 def standing(plan: Layout, note: str) -> str:
@@ -103,7 +107,7 @@ def _node(node: NodeSeen, box: Box) -> str:
         f"node/{node.name}",
         f"Node {node.name}: {words}; {cpu}, {memory}; {len(node.pods)} Pods shown",
         _rect(box, "node edge" + ("" if node.ready else " down"), 6),
-        _text(box.x + 10, box.y + 20, _cut(node.name, 18), "name big"),
+        _text(box.x + 10, box.y + 20, _cut(node.name, 125), "name big"),
         _text(box.x + 10, box.y + 35, words, "quiet"),
         _bar(box.x + 170, box.y + 12, cpu, node.cpu.part),
         _bar(box.x + 352, box.y + 12, memory, node.memory.part),
@@ -125,8 +129,8 @@ def _service(service: ServiceSeen, box: Box) -> str:
         f"service/{service.key}",
         f"Service {service.key}: {service.type} {ports}; endpoints: {ready}",
         _rect(box, "service edge", 16),
-        _text(box.x + 14, box.y + 20, _cut(service.name, 14), "name big"),
-        _text(box.x + 14, box.y + 37, _cut(ports, 14), "quiet"),
+        _text(box.x + 14, box.y + 20, _cut(service.name, 108), "name big"),
+        _text(box.x + 14, box.y + 37, _cut(ports, 98), "quiet"),
         _text(box.right - 12, box.y + 37, ready, "quiet", "end"),
     )
 
@@ -142,14 +146,13 @@ def _pod(pod: PodSeen, box: Box) -> str:
         f'<rect class="tile edge" x="{box.x:g}" y="{box.y:g}" width="{box.w:g}" '
         f'height="{box.h:g}" rx="4" stroke="{colour}"{dash}/>'
     )
-    room = int((box.w - 26) / _LETTER)
     return _group(
         f"pod/{pod.key}",
         words,
         tile,
         glyph(pod.state, box.x + 12, box.y + 11),
-        _text(box.x + 22, box.y + 15, _cut(pod.name, room), ""),
-        _text(box.x + 8, box.y + 29, _cut(_word(pod), 17), "quiet"),
+        _text(box.x + 22, box.y + 15, _cut(pod.name, box.w - 26), ""),
+        _text(box.x + 8, box.y + 29, _cut(_word(pod), box.w - 12), "quiet"),
     )
 
 
@@ -168,7 +171,7 @@ def _legend(box: Box, note: str) -> str:
     for state in PodState:
         parts.append(glyph(state, x, box.y + 12))
         parts.append(_text(x + 10, box.y + 16, state.value, "quiet"))
-        x += 24 + len(state.value) * _LETTER
+        x += 32 + _width(state.value)
     return "".join(parts) + _text(box.right, box.y + 16, note, "quiet", "end")
 
 
@@ -261,13 +264,20 @@ def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> s
     return f'<text{kind} x="{x:g}" y="{y:g}"{where}>{html.escape(words)}</text>'
 
 
-def _cut(text: str, room: int) -> str:
-    """`text`, its middle left out where it is longer than `room` letters: the end tells Pods
-    apart."""
-    if len(text) <= room:
+def _width(text: str) -> float:
+    return sum(_WIDTHS.get(letter, _LETTER) for letter in text)
+
+
+def _cut(text: str, room: float) -> str:
+    """`text`, of 11 px, with its middle left out where it is wider than `room`: Pods are told apart
+    by their ends."""
+    if _width(text) <= room:
         return text
-    end = min(5, room - 2)
-    return f"{text[: room - 1 - end]}…{text[-end:]}"
+    end = text[-5:]
+    head = text[: len(text) - 6]
+    while head and _width(f"{head}…{end}") > room:
+        head = head[:-1]
+    return f"{head}…{end}"
 
 
 def in_cores(cores: float) -> str:

@@ -6,6 +6,10 @@
 
 const SETTLED = 150; // milliseconds without a change after which a slider is told to Python
 
+// In the notebook's command mode keys are commands (an arrow goes to another cell); on what has this
+// attribute itself they are not.
+const OWN_KEYS = "data-lm-suppress-shortcuts";
+
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -105,6 +109,7 @@ function controls(model, bar) {
       const { kind, name } = control;
       const one = KINDS[kind](control, values[name], (...told) => changed(control, ...told));
       one.input.dataset.name = name;
+      one.input.setAttribute(OWN_KEYS, "true");
       made[name] = one;
     }
     bar.replaceChildren(...Object.values(made).map((one) => one.node));
@@ -130,7 +135,10 @@ function things(picture, detail) {
   function settle() {
     const found = all();
     const mine = found.find((thing) => thing.dataset.key === current) || found[0];
-    for (const thing of found) thing.setAttribute("tabindex", thing === mine ? "0" : "-1");
+    for (const thing of found) {
+      thing.setAttribute("tabindex", thing === mine ? "0" : "-1");
+      thing.setAttribute(OWN_KEYS, "true");
+    }
     return mine;
   }
   const of = (event) => event.target.closest?.("[data-key]");
@@ -150,7 +158,6 @@ function things(picture, detail) {
     const place = found.indexOf(document.activeElement);
     if (place < 0 || !(event.key in moves)) return;
     event.preventDefault();
-    event.stopPropagation(); // JupyterLab's own arrow keys go to the next cell
     found[(place + moves[event.key] + found.length) % found.length].focus();
   });
   return function replace(html) {
@@ -179,8 +186,6 @@ function render({ model, el }) {
     detail,
     note,
   );
-  // In the notebook's command mode letters are commands; here they belong to the controls.
-  root.dataset.lmSuppressShortcuts = "true";
   controls(model, bar);
   const replace = things(under, detail);
 

@@ -95,7 +95,8 @@ class WhatIf(View):
     def html(self) -> str:
         played = self._last_played()
         png = played.figure.png(scale=2)
-        return _finding(played) + picture(_url(png), played.words(), _WIDTH)
+        settings = f"<p><small>{html.escape(played.knobs.words())}</small></p>"
+        return _finding(played) + settings + picture(_url(png), played.words(), _WIDTH)
 
     def make_panel(self) -> Panel:
         start = knobs.knobs(self._scenario)
