@@ -11,7 +11,9 @@ models.  In reading order:
     cluster      the parts, put together
     simulation   what is played and recorded
     paths        settings of a scenario by their paths: `vary`
+    machines     node groups for a cluster autoscaler; `virtual_nodes`; `prices`: what both cost
     sweeps       a grid of settings → a table of scores; played by `workers`
+    tradeoffs    a figure: what users got for the money
     calibration  the models, fitted to a recording of a live cluster; with `estimates`, `rhythm`
 """
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from labkit.simulate.scenario import Scenario
     from labkit.simulate.simulation import Recording, Simulation
     from labkit.simulate.sweeps import sweep
+    from labkit.simulate.tradeoffs import tradeoff
 
 __all__ = [
     "Agreement",
@@ -36,6 +39,7 @@ __all__ = [
     "agreement",
     "fit",
     "sweep",
+    "tradeoff",
     "vary",
 ]
 
@@ -48,6 +52,7 @@ _PLACES = {
     "Recording": "simulation",
     "Simulation": "simulation",
     "sweep": "sweeps",
+    "tradeoff": "tradeoffs",
     "vary": "paths",
 }
 
