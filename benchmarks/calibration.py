@@ -118,7 +118,6 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", default=list(RUNS), help=f"of {', '.join(RUNS)}")
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep the recordings here")
     parser.add_argument("--from", type=Path, metavar="DIR", dest="kept", help="take them from here")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the last run")
     given = parser.parse_args()
     known = None
     for name in given.runs:

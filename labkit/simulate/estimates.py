@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from labkit.errors import UsageError
 from labkit.load.profile import Piece, Profile
 from labkit.simulate.application import Application
 from labkit.simulate.nodes import Delay
@@ -22,6 +23,7 @@ _OUTLIER = 3.0  # times the usual distance: what is further off has another caus
 _NORMAL = 1.4826  # times the median distance is the standard deviation, of a normal distribution
 _QUIET = 0.25  # of the samples, those with the least load for each Pod
 _QUEUE = 1000.0  # ms: who answers that late had more to do than it could
+_FEWEST = 5  # windows, from which a cost can be told
 _LEAST = 0.05  # seconds: no Pod starts faster
 
 
@@ -75,7 +77,7 @@ def cost(frame: pd.DataFrame, load: Load, measurements: Rhythm) -> tuple[Paramet
     """CPU time of a request (ms), and CPU of a Pod without requests (millicores).
 
     A reading is the mean over a window: usage = cost · rate + idle · Pods, for all windows in which
-    the Pods stayed the same.
+    the Pods stayed the same.  Raises UsageError for too few of them.
     """
     times, period = frame.t.to_numpy(), measurements.period
     ticks = measurements.until(times[-1] - period, times[0] + 2 * period)
@@ -85,6 +87,12 @@ def cost(frame: pd.DataFrame, load: Load, measurements: Rhythm) -> tuple[Paramet
     known = same & ~np.isnan(frame.cpu_milli_total.to_numpy()[index])
     usage = frame.cpu_milli_total.to_numpy()[index][known]
     rate = load.served(ticks - period, period)[known]
+    if len(usage) < _FEWEST:
+        raise UsageError(
+            f"The recording has {len(usage)} windows of metrics in which the Pods stayed the same.",
+            "It is too short for its metrics' period, or its Pods changed all the time.",
+            f"Record for some minutes more; {_FEWEST} windows are the least.",
+        )
     (each, idle), errors, left = _least_squares(np.c_[rate, pods[index][known]], usage)
     words = f"from {len(usage)} windows; CPU is left unexplained by ± {left:.0f} m"
     return (

@@ -129,3 +129,9 @@ def test_objects_can_be_given_as_they_are_in_the_cluster():
     assert scenario.manifests[0]["spec"]["replicas"] == 1
     assert [set(one["metadata"]) for one in scenario.manifests] == [{"name"}] * 3
     assert not any("status" in one for one in scenario.manifests)
+
+
+def test_a_recording_that_is_too_short_is_refused():
+    short = recording("lesson").query("t < 12")
+    with pytest.raises(UsageError, match="windows of metrics"):
+        fit(short, SETTINGS)
