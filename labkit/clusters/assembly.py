@@ -23,6 +23,7 @@ from labkit.clusters.addresses import (
     DNS_FALLBACK_PORT,
     DNS_PORT,
     INGRESS_STATUS_PORT,
+    PROXY_METRICS_PORT,
     Addresses,
 )
 from labkit.clusters.credentials import Credentials
@@ -155,7 +156,13 @@ def service_proxy(site: Site, client: Client, bind: Bind = bind) -> ServiceProxy
 
     own = site.addresses
     local = ("127.0.0.0/8", own.service_cidr, own.node_cidr)
-    return ServiceProxy(client, site.clock, networks=map(IPv4Network, local), bind=bind)
+    return ServiceProxy(
+        client,
+        site.clock,
+        networks=map(IPv4Network, local),
+        bind=bind,
+        metrics_address=(own.node(1), PROXY_METRICS_PORT),
+    )
 
 
 def cluster_dns(site: Site, client: Client, bind: Bind = bind) -> ClusterDNS:

@@ -6,6 +6,7 @@ Reading order:
 - `binding`: how an address is taken.
 - `affinity`: which endpoint a client of a Service with session affinity goes back to.
 - `forward`: a listener and the pairs of sockets behind it.
+- `metrics`: the page that tells what was carried.
 - `proxy`: `ServiceProxy`, a kube-proxy: the listeners of every Service.
 - `records`: what the cluster's DNS answers, from Services and EndpointSlices; pure.
 - `dns_upstream`: names outside of the cluster.

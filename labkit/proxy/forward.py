@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 # Seconds for the first, second, ... endpoint that is tried (kube-proxy, userspace mode).
 DIAL_TIMEOUTS = (0.25, 0.5, 1.0, 2.0)
 _BACKLOG = 1024
+_MOST_CLIENTS, _OTHERS = 1000, "others"  # that are counted one by one; and the name of the rest
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, no time: close sends RST
 _CONNECTED = (0, errno.EISCONN)
 _PENDING = (errno.EINPROGRESS, errno.EALREADY)
@@ -108,6 +109,7 @@ class Forwarder:
                 tally.failures += 1
                 log.debug("endpoint failed endpoint=%s:%d error=%s", *endpoint, error)
                 continue
+            client.listener.note(client.address)
             if client.listener.affinity:
                 client.listener.affinity.note(client.address, endpoint)
             loop = asyncio.get_running_loop()
@@ -144,6 +146,7 @@ class Listener:
         self.by_node: Mapping[str, tuple[Address, ...]] | None = None
         self.affinity: Affinity | None = None
         self.tallies: dict[Address, Tally] = {}
+        self.clients: dict[str, int] = {}  # connections by the client's address
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -173,6 +176,12 @@ class Listener:
         if found is None:
             found = self.tallies[endpoint] = Tally()
         return found
+
+    def note(self, client: str) -> None:
+        """An endpoint has taken a connection of `client`."""
+        known = client in self.clients or len(self.clients) < _MOST_CLIENTS
+        client = client if known else _OTHERS
+        self.clients[client] = self.clients.get(client, 0) + 1
 
 
 def _tcp_socket() -> socket.socket:

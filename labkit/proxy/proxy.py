@@ -31,6 +31,7 @@ from labkit.proxy import rules
 from labkit.proxy.affinity import Affinity
 from labkit.proxy.binding import Bind, bind
 from labkit.proxy.forward import Forwarder, Listener
+from labkit.proxy.metrics import MetricsPage, text
 from labkit.proxy.rules import Address, Target
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class ServiceProxy(Controller):
 
     Node ports are served at `node_port_addresses` and at every node's InternalIP.  `networks` are
     the addresses that this machine has: others are not listened on.  `seed` makes the choice of
-    endpoints repeatable.
+    endpoints repeatable.  At `metrics_address` there is a page that tells what was carried.
     """
 
     name = "service-proxy"
@@ -60,6 +61,7 @@ class ServiceProxy(Controller):
         networks: Iterable[IPv4Network] = rules.LOOPBACK,
         seed: int | None = None,
         bind: Bind = bind,
+        metrics_address: Address | None = None,
     ) -> None:
         super().__init__(client, clock)
         self.events = EventRecorder(client, clock, "kube-proxy")
@@ -76,9 +78,18 @@ class ServiceProxy(Controller):
         self._slices.add_index("service", rules.service_keys)
         self._nodes = self.watch(NODES, enqueue=False)
         self._nodes.add_handler(self._node_changed)
+        self._page = metrics_address and MetricsPage(metrics_address, self._metrics, bind)
+
+    async def start(self) -> None:
+        """Serve all Services that there are, and the metrics."""
+        await super().start()
+        if self._page:
+            await self._page.start()
 
     async def stop(self) -> None:
         """Close all listeners and connections.  Safe to repeat."""
+        if self._page:
+            await self._page.stop()
         await super().stop()
         for key in list(self._listeners):
             self._release(key, {})
@@ -118,6 +129,23 @@ class ServiceProxy(Controller):
             for address, listener in sorted(listeners.items())
             for endpoint, tally in sorted(listener.tallies.items())
         ]
+
+    def clients(self) -> list[dict]:
+        """Who has connected: one row per Service, address and client's address."""
+        return [
+            {
+                "service": key,
+                "address": "{}:{}".format(*address),
+                "client": client,
+                "connections": count,
+            }
+            for key, listeners in sorted(self._listeners.items())
+            for address, listener in sorted(listeners.items())
+            for client, count in sorted(listener.clients.items())
+        ]
+
+    def _metrics(self) -> str:
+        return text(self.counts(), self.clients())
 
     def _wanted(self, key: str) -> dict[Address, Target]:
         service = self._services.store.get(key)
