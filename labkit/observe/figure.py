@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,9 +29,11 @@ from labkit.observe.sample import LOAD_COLUMNS
 
 #: Inches; 100 dots each.
 WIDTH = 9.0
-_PANELS = (1.0, 1.0, 1.0, 1.2)
+WALL_CLOCK = "wall clock"
+PANELS = (1.0, 1.0, 1.0, 1.2)
+RIGHT = 1.36
 _GAP = 0.36
-_LEFT, _RIGHT = 0.62, 1.36
+_LEFT = 0.62
 _LINE = 0.2
 _NEEDED = [
     *("time", "t", "replicas_spec", "replicas_ready", "replicas_desired"),
@@ -80,15 +82,15 @@ def hpa_timeline(
     `df.attrs["clock"]` names the clock on the x axis, "wall clock" if it is not there.  Raises
     UsageError when a column is missing.
     """
-    _check(df)
-    df, per, unit = _in_units(df)
+    check(df)
+    df, per, unit = in_units(df)
     title = title or finding(df.assign(t=df["t"] * per))
-    start, end = _span(df)
+    start, end = span(df)
     lettered = [
         Lettered(event.letter, event.t / per, event.text)
         for event in choose(events, start * per, end * per)
     ]
-    figure, axes = _frame(title, len(lettered))
+    figure, axes = page(title, len(lettered))
     for each in axes:
         each.set_xlim(start, end)
     panels.draw(axes, df, objective_ms, tolerance, seconds_per_unit=per)
@@ -100,7 +102,8 @@ def hpa_timeline(
     return figure
 
 
-def _check(df: pd.DataFrame) -> None:
+def check(df: pd.DataFrame) -> None:
+    """Raise UsageError if a column is missing."""
     missing = [column for column in _NEEDED if column not in df.columns]
     if missing:
         raise UsageError(
@@ -110,14 +113,15 @@ def _check(df: pd.DataFrame) -> None:
         )
 
 
-def _in_units(df: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
+def in_units(df: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
     """The table with `t` in the unit of the axis, the seconds in one, and its name."""
     if len(df) and df["t"].max() - df["t"].min() > _MINUTES_FROM:
         return df.assign(t=df["t"] / 60), 60.0, "minutes"
     return df, 1.0, "seconds"
 
 
-def _span(df: pd.DataFrame) -> tuple[float, float]:
+def span(df: pd.DataFrame) -> tuple[float, float]:
+    """From where to where the x axis goes."""
     if df.empty:
         return 0.0, 1.0
     start, end = float(df["t"].iloc[0]), float(df["t"].iloc[-1])
@@ -125,7 +129,10 @@ def _span(df: pd.DataFrame) -> tuple[float, float]:
     return start, end + panels.interval(df["t"].to_numpy())
 
 
-def _frame(title: str, rows: int) -> tuple[Timeline, list[Any]]:
+def page(
+    title: str, rows: int = 0, right: float = RIGHT, heights: Sequence[float] = PANELS
+) -> tuple[Timeline, list[Any]]:
+    """A figure with its title, room for so many rows of a key, and panels of these heights."""
     figure = Timeline(figsize=(WIDTH, 1), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     heading = Text(0, 0, title, fontsize=13, fontweight="bold", color="#222222")
@@ -133,16 +140,16 @@ def _frame(title: str, rows: int) -> tuple[Timeline, list[Any]]:
     lines = wrap(heading, (WIDTH - 0.3) * figure.dpi)
     top = 0.16 + 0.25 * len(lines) + (0.56 if rows else 0.36)
     bottom = 0.56 + (_LINE * rows + 0.08 if rows else 0)
-    height = top + sum(_PANELS) + _GAP * (len(_PANELS) - 1) + bottom
+    height = top + sum(heights) + _GAP * (len(heights) - 1) + bottom
     figure.set_size_inches(WIDTH, height)
     figure.text(
         0.15 / WIDTH, 1 - 0.13 / height, "\n".join(lines), fontsize=13, fontweight="bold",
         color="#222222", va="top", linespacing=1.25, gid="title",
     )  # fmt: skip
     axes, y = [], height - top
-    for panel in _PANELS:
+    for panel in heights:
         y -= panel
-        place = (_LEFT / WIDTH, y / height, (WIDTH - _LEFT - _RIGHT) / WIDTH, panel / height)
+        place = (_LEFT / WIDTH, y / height, (WIDTH - _LEFT - right) / WIDTH, panel / height)
         axes.append(figure.add_axes(place, sharex=axes[0] if axes else None))
         y -= _GAP
     return figure, axes
@@ -178,11 +185,16 @@ def _fill(words: list[str], fits: Callable[[str], bool]) -> list[str]:
 
 
 def _clock(axes: Any, df: pd.DataFrame, unit: str) -> None:
-    clock = df.attrs.get("clock", "wall clock")
-    if clock == "wall clock" and len(df):
+    name = df.attrs.get("clock", WALL_CLOCK)
+    if name == WALL_CLOCK and len(df):
         began = datetime.fromtimestamp(df["time"].iloc[0], UTC)
-        clock += f"; it began at {began:%H:%M:%S} UTC"
-    axes.set_xlabel(f"{unit} since the recording began ({clock})", fontsize=9, color=panels.INK)
+        name += f"; it began at {began:%H:%M:%S} UTC"
+    name_clock(axes, f"{unit} since the recording began ({name})")
+
+
+def name_clock(axes: Any, name: str) -> None:
+    """Name the x axis, and give it round numbers."""
+    axes.set_xlabel(name, fontsize=9, color=panels.INK)
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 3, 5, 6, 10], integer=True))
     axes.tick_params(axis="x", labelbottom=True, length=3)
 

@@ -48,7 +48,7 @@ def draw(
         ),
         strict=True,
     ):
-        _dress(each, heading)
+        dress(each, heading)
     draw_load(load, df)
     draw_cpu(cpu, df, tolerance)
     draw_replicas(replicas, df, seconds_per_unit)
@@ -57,20 +57,20 @@ def draw(
 
 def draw_load(axes: Axes, df: pd.DataFrame) -> None:
     """Offered and completed requests, and errors."""
-    offered, completed, errors = (_column(df, name) for name in ("offered", "completed", "errors"))
+    offered, completed, errors = (column(df, name) for name in ("offered", "completed", "errors"))
     if not offered.notna().any():
-        _say(axes, "no load in this recording")
+        say(axes, "no load in this recording")
         return
-    t, y = _steps(completed, before=True)
+    t, y = steps(completed, before=True)
     axes.fill_between(t, y, color=LOAD, alpha=0.22, linewidth=0)
     axes.plot(t, y, color=LOAD, linewidth=1.8)
-    t, y = _steps(offered, before=True)
-    axes.plot(t, y, color=_dark(LOAD), linewidth=1.3, linestyle=(0, (4, 2)))
+    t, y = steps(offered, before=True)
+    axes.plot(t, y, color=dark(LOAD), linewidth=1.3, linestyle=(0, (4, 2)))
     # At the very end all may be zero, which says nothing: they are named where the load ends.
     last = _last_above_zero(offered)
     labels = [_rate(completed, last, "completed", LOAD), _rate(offered, last, "offered", LOAD)]
     if (errors > 0).any():
-        t, y = _steps(errors, before=True)
+        t, y = steps(errors, before=True)
         axes.fill_between(t, y, facecolor="none", edgecolor=ERRORS, hatch="xxxxx", linewidth=0.6)
         labels.append(_rate(errors, _last_above_zero(errors), "errors", ERRORS))
     axes.set_ylim(0, max(1.0, 1.12 * np.nanmax([offered.max(), completed.max(), errors.max()])))
@@ -80,61 +80,61 @@ def draw_load(axes: Axes, df: pd.DataFrame) -> None:
 
 def draw_cpu(axes: Axes, df: pd.DataFrame, tolerance: float) -> None:
     """Utilization as the autoscaler saw it, its target, and the band in which it does nothing."""
-    used, target = _column(df, "cpu_utilization"), _column(df, "cpu_target")
+    used, target = column(df, "cpu_utilization"), column(df, "cpu_target")
     if not (used.notna() | target.notna()).any():
-        _say(axes, "no autoscaler with a CPU target in this recording")
+        say(axes, "no autoscaler with a CPU target in this recording")
         return
     highest = np.nanmax([10.0, used.max(), target.max() * (1 + tolerance)])
     axes.set_ylim(0, 1.12 * highest)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     labels = []
     if used.notna().any():
-        axes.plot(*_steps(used), color=CPU, linewidth=1.8)
-        labels.append(_at_end(used, lambda value: f"CPU {value:.0f} %", _dark(CPU)))
+        axes.plot(*steps(used), color=CPU, linewidth=1.8)
+        labels.append(at_end(used, lambda value: f"CPU {value:.0f} %", dark(CPU)))
     else:
-        _say(axes, "CPU utilization is not known yet")
+        say(axes, "CPU utilization is not known yet")
     if target.notna().any():
-        t, y = _steps(target)
+        t, y = steps(target)
         low, high = y * (1 - tolerance), y * (1 + tolerance)
         axes.fill_between(t, low, high, color=THRESHOLD, alpha=0.16, linewidth=0)
         axes.plot(t, y, color=THRESHOLD, linewidth=1.1, linestyle=(0, (5, 2)))
-        labels.append(_at_end(target, lambda y: f"target {y:g} ± {y * tolerance:g} %", THRESHOLD))
+        labels.append(at_end(target, lambda y: f"target {y:g} ± {y * tolerance:g} %", THRESHOLD))
     name_lines(axes, labels)
 
 
 def draw_replicas(axes: Axes, df: pd.DataFrame, seconds_per_unit: float) -> None:
     """Desired and ready Pods; between them, hatched, the time that Pods need."""
-    ready, desired = _column(df, "replicas_ready"), _column(df, "replicas_desired")
-    desired = desired.fillna(_column(df, "replicas_spec"))
+    ready, desired = column(df, "replicas_ready"), column(df, "replicas_desired")
+    desired = desired.fillna(column(df, "replicas_spec"))
     if not ready.notna().any():
-        _say(axes, "no Deployment in this recording")
+        say(axes, "no Deployment in this recording")
         return
     axes.set_ylim(0, np.nanmax([1.0, ready.max(), desired.max()]) * 1.2)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    labels = [_at_end(ready, lambda count: f"ready {count:.0f}", READY)]
+    labels = [at_end(ready, lambda count: f"ready {count:.0f}", READY)]
     if desired.notna().any():
         _hatch(axes, desired, ready, seconds_per_unit)
-        axes.plot(*_steps(desired), color=DESIRED, linewidth=1.5, linestyle=(0, (3, 1.5)))
-        labels.append(_at_end(desired, lambda count: f"desired {count:.0f}", DESIRED))
-    axes.plot(*_steps(ready), color=READY, linewidth=2.0)
+        axes.plot(*steps(desired), color=DESIRED, linewidth=1.5, linestyle=(0, (3, 1.5)))
+        labels.append(at_end(desired, lambda count: f"desired {count:.0f}", DESIRED))
+    axes.plot(*steps(ready), color=READY, linewidth=2.0)
     name_lines(axes, labels)
 
 
 def draw_latency(axes: Axes, df: pd.DataFrame, objective_ms: float | None) -> None:
     """p50 and p99 on a logarithmic axis, with the objective."""
-    columns = {name: _column(df, name) for name in ("p50", "p99")}
+    columns = {name: column(df, name) for name in ("p50", "p99")}
     lines = {name: column.where(column > 0) for name, column in columns.items()}
     values = np.concatenate([line.dropna() for line in lines.values()])
     if not len(values):
         axes.yaxis.set_major_locator(NullLocator())
-        _say(axes, "no answered requests in this recording")
+        say(axes, "no answered requests in this recording")
         return
-    _log_axis(axes, [*values, *([objective_ms] if objective_ms else [])])
+    log_axis(axes, [*values, *([objective_ms] if objective_ms else [])])
     labels = []
     for (name, line), (width, style) in zip(lines.items(), _LATENCY_STYLES, strict=True):
         if line.notna().any():
-            _plot_with_holes(axes, line, color=P99, linewidth=width, linestyle=style)
-            labels.append(_at_end(line, _latency_name(name), _dark(P99), steps=False))
+            plot_with_holes(axes, line, color=P99, linewidth=width, linestyle=style)
+            labels.append(at_end(line, _latency_name(name), dark(P99), holds=False))
     if objective_ms:
         axes.axhline(objective_ms, color=THRESHOLD, linewidth=1.1, linestyle=(0, (5, 2)))
         text = f"objective {units.milliseconds(objective_ms)}"
@@ -153,7 +153,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def _log_axis(axes: Axes, values: Sequence[float]) -> None:
+def log_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Make the y axis logarithmic, in milliseconds, with room for `values`."""
     low, high = _decades(min(values), max(values))
     axes.set_yscale("log")
     axes.set_ylim(low, high)
@@ -180,8 +181,8 @@ def gaps(desired: pd.Series, ready: pd.Series) -> list[tuple[float, float]]:
 
 
 def _hatch(axes: Axes, desired: pd.Series, ready: pd.Series, seconds_per_unit: float) -> None:
-    t, high = _steps(desired)
-    _, low = _steps(ready)
+    t, high = steps(desired)
+    _, low = steps(ready)
     axes.fill_between(
         t, low, high, where=low != high, facecolor=(*to_rgb(GAP), 0.18), edgecolor=GAP,
         hatch="//////", linewidth=0,
@@ -210,11 +211,12 @@ def _name_gap(axes: Axes, start: float, end: float, middle: float, text: str) ->
         return
     axes.annotate(
         text, (x, middle), xytext=(offset, 0), textcoords="offset points", ha=align, va="center",
-        fontsize=8.5, color=_dark(GAP, 0.55), zorder=9, bbox=_PLAIN,
+        fontsize=8.5, color=dark(GAP, 0.55), zorder=9, bbox=_PLAIN,
     )  # fmt: skip
 
 
-def _dress(axes: Axes, heading: str) -> None:
+def dress(axes: Axes, heading: str) -> None:
+    """Give a panel its heading and grid, and take away what says nothing."""
     axes.set_title(heading, loc="left", fontsize=9, color=INK, pad=4, zorder=12, bbox=_PLAIN)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#BBBBBB")
@@ -223,7 +225,8 @@ def _dress(axes: Axes, heading: str) -> None:
     axes.tick_params(labelsize=8.5, labelcolor=INK, color="#BBBBBB", length=0, labelbottom=False)
 
 
-def _say(axes: Axes, text: str) -> None:
+def say(axes: Axes, text: str) -> None:
+    """Write into a panel why it shows nothing."""
     if not axes.lines:
         axes.set_yticks([])
     axes.text(
@@ -232,12 +235,12 @@ def _say(axes: Axes, text: str) -> None:
     )  # fmt: skip
 
 
-def _column(df: pd.DataFrame, name: str) -> pd.Series:
+def column(df: pd.DataFrame, name: str) -> pd.Series:
     """A column by `t`; NaN stays, so that lines have a hole where nothing is known."""
     return df.set_index("t")[name].astype(float)
 
 
-def _steps(series: pd.Series, *, before: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def steps(series: pd.Series, *, before: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The corners of a step line.
 
     A value holds from its time until the next one; with `before` it holds since the previous one,
@@ -254,11 +257,13 @@ def interval(t: np.ndarray) -> float:
     return float(np.median(np.diff(t))) if len(t) > 1 else 1.0
 
 
-def _at_end(
-    series: pd.Series, text: Callable[[float], str], color: Color, *, steps: bool = True
+def at_end(
+    series: pd.Series, text: Callable[[float], str], color: Color, *, holds: bool = True
 ) -> Label:
+    """The name of a line where it ends; of a step line that is where its last value no longer
+    `holds`."""
     known = series.dropna()
-    end = known.index[-1] + (interval(series.index.to_numpy()) if steps else 0)
+    end = known.index[-1] + (interval(series.index.to_numpy()) if holds else 0)
     return Label(end, known.iloc[-1], text(known.iloc[-1]), color)
 
 
@@ -269,14 +274,15 @@ def _last_above_zero(series: pd.Series) -> float:
 
 def _rate(series: pd.Series, t: float, name: str, color: str) -> Label:
     value = series[t]
-    return Label(t, value, f"{name} {units.per_second(value)}", _dark(color))
+    return Label(t, value, f"{name} {units.per_second(value)}", dark(color))
 
 
 def _latency_name(name: str) -> Callable[[float], str]:
     return lambda value: f"{name} {units.milliseconds(value)}"
 
 
-def _plot_with_holes(axes: Axes, line: pd.Series, **style: Any) -> None:
+def plot_with_holes(axes: Axes, line: pd.Series, **style: Any) -> None:
+    """A line that ends where nothing is known."""
     axes.plot(line.index, line, **style)
     # A lone value between two holes would be invisible without a marker.
     known = line.notna()
@@ -291,7 +297,7 @@ def _decades(low: float, high: float) -> tuple[float, float]:
     return low / missing**0.5, high * missing**0.5
 
 
-def _dark(color: str, factor: float = 0.72) -> Color:
+def dark(color: str, factor: float = 0.72) -> Color:
     """A colour dark enough to read small text in."""
     red, green, blue = to_rgb(color)
     return red * factor, green * factor, blue * factor

@@ -45,8 +45,8 @@ def sweep(
 ) -> pd.DataFrame:
     """Play the scenario with all combinations of settings: a row for each, in the order of `over`.
 
-    over           `{path: values}`, with the paths of `labkit.simulate.paths`.  Values that are long
-                   can have names: `{path: {"today": {...}, "with a policy": {...}}}`
+    over           `{path: values}`, with the paths of `labkit.simulate.paths`.  Long values can
+                   have names: `{path: {"today": {...}, "with a policy": {...}}}`
     objective_ms   as for `scores`
     prices         as for `scores`
     processes      as many as there are processors, and four at most, unless it is given
