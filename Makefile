@@ -1,5 +1,5 @@
 # make setup   the environment in .venv (safe to repeat)
-# make lab     set up, start the embedded cluster, open JupyterLab at the first notebook
+# make lab     set up, start the embedded cluster, open JupyterLab at the first chapter
 # make test    set up, check the style and the layers, run the tests, the notebooks included
 # make test-all  the long tests too: each chapter alone, in any order, twice, in 2 GB, in Chinese
 # make site    the course as a static site, in build/site/html
@@ -9,8 +9,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-NOTEBOOK ?= notebooks/00-start-here.ipynb
 LAB_FLAGS ?=
+# Where JupyterLab keeps how a learner has arranged the windows, and under which name.
+export JUPYTERLAB_WORKSPACES_DIR ?= $(CURDIR)/$(VENV)/share/jupyter/lab/workspaces
+WORKSPACE := $(JUPYTERLAB_WORKSPACES_DIR)/labkit-0fba.jupyterlab-workspace
 SITE := build/site
 PYTEST := pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -30,9 +32,15 @@ $(VENV)/.ready: pyproject.toml binder/overrides.json
 	install -D -m 644 binder/overrides.json $(VENV)/share/jupyter/lab/settings/overrides.json
 	touch $@
 
-lab: setup
+$(WORKSPACE): binder/workspace.json | $(VENV)/.ready
+	jupyter lab workspaces import $< >/dev/null
+
+# A login shell would put the system's PATH in place of this one in JupyterLab's terminals.
+lab: setup $(WORKSPACE)
 	labkit up
-	eval "$$(labkit env)" && jupyter lab $(ROOT_FLAG) $(LAB_FLAGS) $(NOTEBOOK)
+	eval "$$(labkit env)" && jupyter lab $(ROOT_FLAG) \
+	    --LabApp.default_url=/lab/workspaces/labkit \
+	    --ServerApp.terminado_settings="{'shell_command': ['$${SHELL:-sh}']}" $(LAB_FLAGS)
 
 lint: setup
 	ruff check .
