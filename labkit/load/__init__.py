@@ -1,6 +1,7 @@
 """Open-loop HTTP load: requests leave on schedule, whatever the answers do.
 
-    profile.py   how much load, when: `step`, `ramp`, `spike`, joined with `+`; pure
+    profile.py   how much load, when: `step`, `ramp`, `spike`, `sine`, joined with `+`; pure
+    trace.py     the same from a CSV file
     tally.py     what is counted in each second, and its percentiles; pure
     worker.py    the process that sends the requests
     handle.py    `Load`, `run` and `start`: the notebook's side of that process
@@ -16,6 +17,9 @@ redirects, and more than one process.
 """
 
 from labkit.load.handle import Load, run, start
-from labkit.load.profile import Profile, ramp, spike, step
+from labkit.load.profile import Profile, noisy, ramp, sine, spike, step
+from labkit.load.trace import trace
 
-__all__ = ["Load", "Profile", "ramp", "run", "spike", "start", "step"]
+__all__ = [
+    "Load", "Profile", "noisy", "ramp", "run", "sine", "spike", "start", "step", "trace",
+]  # fmt: skip

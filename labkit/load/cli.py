@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from labkit.errors import UsageError
 from labkit.load.handle import describe, run
-from labkit.load.profile import Profile, check, ramp, step
+from labkit.load.profile import Profile, check, noisy, ramp, sine, step
+from labkit.load.trace import trace
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,6 +23,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--rate", type=float, default=50, help="requests per second (%(default)g)")
     parser.add_argument("--seconds", type=float, default=30, help="how long (%(default)g)")
     parser.add_argument("--ramp-to", type=float, metavar="R", help="go from --rate to R")
+    parser.add_argument(
+        "--sine-to", type=float, metavar="R", help="go from --rate to R and back, again and again"
+    )
+    parser.add_argument(
+        "--period", type=float, default=60, metavar="S", help="of --sine-to (%(default)g s)"
+    )
+    parser.add_argument(
+        "--trace", metavar="F", help="rates from a CSV file: columns t,rate, or a rate per second"
+    )
+    parser.add_argument(
+        "--noise",
+        type=float,
+        default=0,
+        metavar="N",
+        help="vary each second's rate (0.2: by 20 %%)",
+    )
     parser.add_argument("--keep-alive", action="store_true", help="reuse connections")
     parser.add_argument("--csv", metavar="F", help="write the table of seconds to this file")
     parser.set_defaults(func=main)
@@ -30,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     """Run the load; a line each second and the sum at the end.  0, or 130 when interrupted."""
     frame = run(
         args.url,
-        profile_of(args.rate, args.ramp_to, args.seconds),
+        profile_of(args),
         keep_alive=args.keep_alive,
         on_second=lambda row: print(line(row), flush=True),
     )
@@ -43,9 +61,25 @@ def main(args: argparse.Namespace) -> int:
     return 130 if summary["interrupted"] else 0
 
 
-def profile_of(rate: float, ramp_to: float | None, seconds: float) -> Profile:
+def profile_of(args: argparse.Namespace) -> Profile:
     """The profile that the options mean; UsageError if they make none."""
-    profile = step(rate, seconds) if ramp_to is None else ramp(rate, ramp_to, seconds)
+    shapes = [one for one in (args.ramp_to, args.sine_to, args.trace) if one is not None]
+    if len(shapes) > 1:
+        raise UsageError(
+            "A load has one shape only.",
+            "--ramp-to, --sine-to and --trace each make another.",
+            "Leave all of them out but one.",
+        )
+    if args.trace is not None:
+        profile = trace(args.trace)
+    elif args.sine_to is not None:
+        profile = sine(args.rate, args.sine_to, args.period, args.seconds)
+    elif args.ramp_to is not None:
+        profile = ramp(args.rate, args.ramp_to, args.seconds)
+    else:
+        profile = step(args.rate, args.seconds)
+    if args.noise:
+        profile = noisy(profile, args.noise)
     check(profile)
     return profile
 

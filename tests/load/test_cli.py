@@ -32,18 +32,35 @@ def test_the_command_counts_errors_by_kind(server, capsys):
     assert "errors: HTTP 503 10" in capsys.readouterr().out
 
 
+URL = "http://127.0.0.1:1/"
+
+
 @pytest.mark.parametrize(
-    ("rate", "ramp_to", "text"),
-    [(50, None, "50/s for 30 s"), (50, 200, "50→200/s for 30 s")],
+    ("words", "text"),
+    [
+        ("", "50/s for 30 s"),
+        ("--ramp-to 200", "50→200/s for 30 s"),
+        ("--sine-to 200 --period 10", "50⇄200/s every 10 s for 30 s"),
+        ("--noise 0.2", "50/s for 30 s, noisy by 20 %"),
+    ],
 )
-def test_the_options_make_a_profile(rate, ramp_to, text):
-    assert str(cli.profile_of(rate, ramp_to, 30)) == text
+def test_the_options_make_a_profile(words, text):
+    assert str(cli.profile_of(parse(URL, *words.split()))) == text
 
 
-@pytest.mark.parametrize("rate", [0, -1, 6000])
-def test_a_rate_that_makes_no_load_is_refused(rate):
+def test_a_trace_makes_a_profile(tmp_path):
+    file = tmp_path / "day.csv"
+    file.write_text("t,rate\n0,5\n60,50\n")
+    assert str(cli.profile_of(parse(URL, "--trace", str(file)))) == "day.csv for 60 s"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--rate 0", "--rate -1", "--rate 6000", "--noise 3", "--ramp-to 5 --sine-to 6", "--trace no"],
+)
+def test_options_that_make_no_load_are_refused(words):
     with pytest.raises(UsageError):
-        cli.profile_of(rate, None, 30)
+        cli.profile_of(parse(URL, *words.split()))
 
 
 def test_a_second_without_answers_has_no_percentiles():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import UsageError
-from labkit.load import Profile, ramp, spike, step
+from labkit.load import Profile, noisy, ramp, sine, spike, step
 from labkit.load.profile import check
 
 RATES = st.floats(0, 200)
@@ -61,6 +61,59 @@ def test_no_request_is_lost_where_two_pieces_join():
     assert len(list((step(0.5, 3) + step(0.5, 3)).arrivals())) == 3
 
 
+def test_a_sine_goes_from_its_low_to_its_high_and_back_in_each_period():
+    wave = sine(low=10, high=50, period=60, seconds=150)
+    assert [wave.rate(t) for t in (0, 15, 30, 45, 60, 90)] == pytest.approx(
+        [10, 30, 50, 30, 10, 50]
+    )
+    assert wave.duration == 150
+    # Two whole periods at their mean, and half a one.
+    assert wave.requests == pytest.approx(150 * 30, rel=1e-9)
+    assert str(wave) == "10⇄50/s every 60 s for 150 s"
+
+
+def test_noise_keeps_the_mean_and_varies_by_its_spread():
+    shaken = noisy(step(100, 3000), 0.2, seed=4)
+    rates = [piece.start for piece in shaken.pieces]
+    mean = sum(rates) / len(rates)
+    assert len(rates) == 3000
+    assert mean == pytest.approx(100, rel=0.02)
+    spread = math.sqrt(sum((rate - mean) ** 2 for rate in rates) / len(rates))
+    assert spread == pytest.approx(20, rel=0.05)
+
+
+def test_the_same_seed_makes_the_same_noise_and_another_seed_another():
+    wave = sine(10, 50, 7.5, 30) + step(0, 2.5)
+    assert noisy(wave, 0.3, seed=1) == noisy(wave, 0.3, seed=1) != noisy(wave, 0.3, seed=2)
+
+
+def test_a_factor_of_noise_holds_for_its_time_and_keeps_the_shape_of_what_it_shakes():
+    shaken = noisy(step(10, 3) + ramp(10, 40, 3), 0.5, every=2, seed=1)
+    assert [piece.seconds for piece in shaken.pieces] == [2, 1, 1, 2]
+    assert shaken.pieces[1].end == shaken.pieces[2].start
+    assert shaken.pieces[2].end == pytest.approx(2 * shaken.pieces[2].start)
+    assert shaken.duration == 6
+
+
+def test_noise_never_asks_for_more_than_can_be_sent():
+    assert noisy(step(5000, 50), 1.0).peak == 5000
+
+
+@given(PROFILES, st.floats(0, 1), st.floats(0.3, 4))
+def test_noise_of_nothing_changes_nothing(profile: Profile, share: float, every: float):
+    same, t = noisy(profile, 0.0, every), share * profile.duration
+    assert same.duration == pytest.approx(profile.duration)
+    assert same.due(t) == pytest.approx(profile.due(t), abs=1e-6)
+
+
+@given(PROFILES, st.floats(0, 1))
+def test_what_is_due_is_the_integral_of_the_rate(profile: Profile, share: float):
+    t = share * profile.duration
+    n = 400
+    sums = sum(profile.rate((k + 0.5) * t / n) for k in range(n)) * t / n
+    assert profile.due(t) == pytest.approx(sums, abs=200 * 4 * t / n + 1e-6)
+
+
 def test_a_profile_reads_like_what_it_does():
     profile = step(50, 30) + ramp(50, 200, 60)
     assert str(profile) == "50/s for 30 s, then 50→200/s for 60 s"
@@ -101,6 +154,10 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_a_poisson_process():
         lambda: step(50, math.inf),
         lambda: ramp(10, -5, 10),
         lambda: spike(10, 20, at=8, width=5, seconds=10),
+        lambda: sine(10, -5, 60, 60),
+        lambda: sine(10, 50, 0, 60),
+        lambda: noisy(step(10, 10), 3),
+        lambda: noisy(step(10, 10), 0.1, every=0),
         lambda: check(step(0, 10)),
         lambda: check(step(1, 3601)),
         lambda: check(50),
@@ -114,6 +171,10 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_a_poisson_process():
         "forever",
         "ramp-below-zero",
         "spike-outside",
+        "sine-below-zero",
+        "sine-without-period",
+        "noise-absurd",
+        "noise-without-time",
         "nothing",
         "over-an-hour",
         "no-profile",
