@@ -23,7 +23,8 @@ _OUTLIER = 3.0  # times the usual distance: what is further off has another caus
 _NORMAL = 1.4826  # times the median distance is the standard deviation, of a normal distribution
 _QUIET = 0.25  # of the samples, those with the least load for each Pod
 _QUEUE = 1000.0  # ms: who answers that late had more to do than it could
-_FEWEST = 5  # windows, from which a cost can be told
+_FULL = 0.9  # of the most that was used: as good as that
+_FEWEST = 5  # windows or samples, from which something can be told
 _LEAST = 0.05  # seconds: no Pod starts faster
 
 
@@ -132,12 +133,18 @@ def other(frame: pd.DataFrame, cpu_ms: float) -> Parameter:
 
 
 def cores(frame: pd.DataFrame) -> Parameter:
-    """What a Pod can use at most: seen only if it ever had more to do."""
-    each = float((frame.cpu_milli_total / frame.pods_running).max()) / 1000
-    if (frame.p99 > _QUEUE).any():
-        return Parameter("cores of a Pod", each, 0.0, "", "most that one used, as requests waited")
-    kept = Application().cores
-    return Parameter("cores of a Pod", kept, 0.0, "", f"not seen: no Pod used more than {each:.2f}")
+    """What a Pod can use at most: seen only if it ever had more to do for a while.
+
+    Then requests wait and the Pods' usage stands at its limit.  (Where it does not, they waited for
+    the machine, on which others were at work.)
+    """
+    each = frame.cpu_milli_total / frame.pods_running / 1000
+    waited = each[frame.p99 > _QUEUE]
+    if len(waited) >= _FEWEST and waited.median() >= _FULL * each.max():
+        words = "what Pods used while requests waited"
+        return Parameter("cores of a Pod", float(waited.median()), float(waited.std()), "", words)
+    words = f"not seen: no Pod used more than {each.max():.2f}"
+    return Parameter("cores of a Pod", Application().cores, 0.0, "", words)
 
 
 def start(frame: pd.DataFrame, looks: Rhythm) -> tuple[Parameter, Parameter]:

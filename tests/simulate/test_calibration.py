@@ -135,3 +135,18 @@ def test_a_recording_that_is_too_short_is_refused():
     short = recording("lesson").query("t < 12")
     with pytest.raises(UsageError, match="windows of metrics"):
         fit(short, SETTINGS)
+
+
+def test_what_a_pod_can_use_is_seen_when_it_has_more_to_do():
+    load = step(1, 20) + step(40, 60) + step(1, 20)  # 17 ms each: more than half a core
+    scenario = Scenario(
+        manifests(1),
+        load,
+        load.duration,
+        application=Application(cpu_ms=17),
+        settings={"metric_resolution": 2.0},
+        phase=Phase(metrics=0.7, autoscaler=1.2),
+    )
+    model = fit(Simulation(scenario).run().frame, SETTINGS)
+    assert model.application.cores == pytest.approx(0.5, abs=0.01)  # the limit of the manifest
+    assert model.application.cpu_ms == pytest.approx(17, abs=0.5)
