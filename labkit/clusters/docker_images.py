@@ -47,6 +47,9 @@ class Wanted:
 WANTED = (
     Wanted("guard", (GUARD,)),
     Wanted("todolist", ("todolist:latest", "todolist:v1")),
+    Wanted("web", ("web:latest", "web:v1")),
+    Wanted("rule", ("rule:latest", "rule:v1")),
+    Wanted("user", ("user:latest", "user:v1")),
     Wanted("busybox", ("busybox:latest", "busybox:1.36"), public=True),
     Wanted("pause", ("registry.k8s.io/pause:3.10", "pause:3.10"), public=True),
 )

@@ -25,6 +25,9 @@ CATALOGUE = {
     "pause": ("pause/Dockerfile", "pause", ("pause:3.10", "registry.k8s.io/pause:3.10")),
     "busybox": ("busybox/Dockerfile", "", ("busybox:latest", "busybox:1.36")),
     "todolist": ("todolist/Dockerfile", "todolist", ("todolist:latest", "todolist:v1")),
+    "web": ("web/Dockerfile", "", ("web:latest", "web:v1")),
+    "rule": ("rule/Dockerfile", "", ("rule:latest", "rule:v1")),
+    "user": ("user/Dockerfile", "", ("user:latest", "user:v1")),
 }
 PRESENT = "pause"  # there without a pull: every Pod needs it
 
