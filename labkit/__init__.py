@@ -17,6 +17,7 @@ A tour of the code, in reading order:
 - `labkit.clusters`    all of these, in one process or in one each: up, down, status
 - `labkit.load`        open-loop HTTP load
 - `labkit.observe`     recording a run, and the figure of it
+- `labkit.widgets`     live views: the map, the autoscaler, what if, where would a Pod go
 - `labkit.lab`         `Lab`, the one object of a notebook
 - `labkit.apps`        what runs in the containers
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from labkit.lab import Lab
     from labkit.load import ramp, spike, step
     from labkit.observe import Recorder, hpa_timeline
+    from labkit.widgets.what_if import what_if
 
 _HOMES = {
     "Lab": "labkit.lab",
@@ -41,8 +43,9 @@ _HOMES = {
     "spike": "labkit.load",
     "Recorder": "labkit.observe",
     "hpa_timeline": "labkit.observe",
+    "what_if": "labkit.widgets.what_if",
 }
-__all__ = ["Lab", "Recorder", "hpa_timeline", "ramp", "spike", "step"]
+__all__ = ["Lab", "Recorder", "hpa_timeline", "ramp", "spike", "step", "what_if"]
 __version__ = "0.1.0"
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from labkit.lessons import Outcome, Progress
     from labkit.load import Load, Profile
     from labkit.observe import Recorder
+    from labkit.widgets.autoscaling import Autoscaling
+    from labkit.widgets.cluster_map import ClusterMap
+    from labkit.widgets.scheduling import Placement
 
 
 class Lab:
@@ -64,7 +67,7 @@ class Lab:
         contexts.adopt(self.cluster.environment())
         foreign = isinstance(self.cluster, ForeignCluster)
         self.namespace = self.cluster.namespace if foreign else "default"
-        client = self.cluster.client() if foreign else _client(self.cluster)
+        client = self._connect()
         self._portal = Portal()
         self._objects = Objects(client, self.namespace)
         self._ownership = Ownership(self._objects, chapter, strict=foreign)
@@ -115,6 +118,11 @@ class Lab:
         from labkit.clusters.parts import Parts
 
         return Parts(target.own(self.cluster, "lab.parts").name)
+
+    def _connect(self) -> Client:
+        """A client of its own for whoever outlives a cell; close it."""
+        foreign = isinstance(self.cluster, ForeignCluster)
+        return self.cluster.client() if foreign else _client(self.cluster)
 
     # -- making and deleting ------------------------------------------------------------------
 
@@ -248,14 +256,16 @@ class Lab:
 
         return bill(self._portal.run(self._objects.client.list(resources.NODES))["items"])
 
-    def explain_scheduling(self, pod: str | Mapping):
+    def explain_scheduling(self, pod: str | Mapping) -> Placement:
         """Why a Pod is where it is, or nowhere: every filter and score of every node, with reasons.
 
         `pod` is the name of a Pod, whether it waits or runs (`"web"`, `"pod/web"`); what has a
         template (`"deployment/web"`: where would one more go?); or a manifest of one that does not
-        exist yet, as YAML text or a dict.  The answer shows itself; `.frame` is a DataFrame of it.
+        exist yet, as YAML text or a dict.  The answer shows itself, with sliders for what the Pod
+        requests; `.frame` is a DataFrame of it.
         """
-        from labkit.scheduler.question import ask
+        from labkit.scheduler.question import question
+        from labkit.widgets.scheduling import Placement
 
         if isinstance(pod, str) and "\n" in pod.strip():
             given = manifests.documents(pod)[0]
@@ -263,7 +273,28 @@ class Lab:
             given = self.get(pod if "/" in pod else f"pod/{pod}")
         else:
             given = pod
-        return self._portal.run(ask(self._objects.client, given))
+        return Placement(self._portal.run(question(self._objects.client, given)))
+
+    # -- live views ---------------------------------------------------------------------------
+
+    def map(self, namespace: str = "") -> ClusterMap:
+        """Nodes, Pods by state, Services and their traffic, live for half an hour.
+
+        `namespace` chooses what is shown of Pods and Services, without one all but the cluster's
+        own.
+        """
+        from labkit.widgets.cluster_map import ClusterMap
+
+        return ClusterMap(self._connect, namespace=namespace)
+
+    def autoscaling(self, deployment: str, url: str = "") -> Autoscaling:
+        """A Deployment and its autoscaler, live, with a load to start and to change.
+
+        The load goes to `url`, without one to the Service of the same name.  Raises UsageError.
+        """
+        from labkit.widgets.autoscaling import Autoscaling
+
+        return Autoscaling(self.api, deployment, url or self.url(deployment), self.namespace)
 
     # -- reaching -----------------------------------------------------------------------------
 
