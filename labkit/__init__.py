@@ -30,6 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from labkit.clusters.doctor import doctor
     from labkit.lab import Lab
     from labkit.load import ramp, spike, step
     from labkit.observe import Recorder, hpa_timeline
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Lab": "labkit.lab",
+    "doctor": "labkit.clusters.doctor",
     "load_ipython_extension": "labkit.lab",
     "step": "labkit.load",
     "ramp": "labkit.load",
@@ -45,7 +47,7 @@ _HOMES = {
     "hpa_timeline": "labkit.observe",
     "what_if": "labkit.widgets.what_if",
 }
-__all__ = ["Lab", "Recorder", "hpa_timeline", "ramp", "spike", "step", "what_if"]
+__all__ = ["Lab", "Recorder", "doctor", "hpa_timeline", "ramp", "spike", "step", "what_if"]
 __version__ = "0.1.0"
 
 

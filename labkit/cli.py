@@ -1,4 +1,4 @@
-"""`labkit`: up, down, status, env, parts, load.
+"""`labkit`: up, down, status, doctor, env, kubectl, parts, load, simulate.
 
 Commands print what they did; errors go to stderr in up to three sentences, with exit code 1 (2 for
 a command that cannot be understood).  Modules are imported by the command that needs them, so that
@@ -8,18 +8,22 @@ a command that cannot be understood).  Modules are imported by the command that 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
 
 from labkit.clusters import engines, manage, paths, settings
-from labkit.errors import LabkitError, UsageError
+from labkit.errors import ClusterError, LabkitError, UsageError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; its exit code."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if arguments[:1] == ["kubectl"]:  # all that follows is kubectl's own, "--" and "-h" too
+            return _kubectl(arguments[1:])
+        options = _parser().parse_args(arguments)
         return options.func(options)
     except LabkitError as error:
         print(f"labkit: {error}", file=sys.stderr)
@@ -46,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     _name(env)
     env.set_defaults(func=_env)
+    commands.add_parser(
+        "kubectl", help="run kubectl with the cluster's kubeconfig: labkit kubectl get pods"
+    )
+    doctor = commands.add_parser("doctor", help="say whether this machine can run the lab")
+    doctor.set_defaults(func=_doctor)
     _add_parts(commands)
     _add_load(commands)
     _add_simulate(commands)
@@ -198,6 +207,42 @@ def _env(options: argparse.Namespace) -> int:
     for key, value in found.environment().items():
         print(f"export {key}={shlex.quote(value)}")
     return 0
+
+
+def _kubectl(arguments: list[str]) -> int:
+    """Becomes kubectl, so that terminals, pipes and signals are its own."""
+    from labkit.clusters import kubectl
+
+    path = kubectl.find()
+    environment = {**os.environ, **_cluster_of_notebooks().environment()}
+    sys.stdout.flush()
+    os.execve(path, ["kubectl", *arguments], environment)
+
+
+def _cluster_of_notebooks():
+    """The cluster that `labkit.Lab()` would drive.  Raises LabkitError."""
+    from labkit.clusters import contexts
+
+    if context := os.environ.get(contexts.VARIABLE):
+        return contexts.find(context)
+    found = manage.info(paths.DEFAULT_NAME)
+    if found is None:
+        raise manage.no_such_cluster(paths.DEFAULT_NAME)
+    if not found.running:
+        raise ClusterError(
+            f"The cluster {found.name} is down.",
+            "Its objects are kept, but nobody answers.",
+            "Go on with it: labkit up",
+        )
+    return found
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from labkit.clusters.doctor import doctor
+
+    report = doctor()
+    print(report)
+    return 0 if report.ok else 1
 
 
 def _parts(options: argparse.Namespace) -> int:

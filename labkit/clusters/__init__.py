@@ -12,4 +12,6 @@ Reading order:
 - `engines`, `docker_engine` and others: a real Docker daemon under the nodes; `image_options`,
   `virtual_nodes`: options of `labkit up`.
 - `daemon`, `manage`, `status`: the process that is a cluster; up, down and status from outside.
+- `contexts`: a cluster that is not ours, by its kubeconfig context.  `kubectl`, `doctor`: what this
+  machine has and lacks.
 """

@@ -3,7 +3,7 @@
 Reading order:
 
 - `lab`: `Lab` itself, the names that a notebook uses.
-- `target`, `contexts`: which cluster it is, the lab's own or another one by its context.
+- `target`: which cluster it is, the lab's own or another one by its context.
 - `objects`, `ownership`: objects by name; which of them chapters made and may delete.
 - `kubectl`, `manifests`, `magics`: commands and YAML in cells.
 - `reach`: from a Service to a URL.

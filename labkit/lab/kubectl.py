@@ -5,14 +5,13 @@ What kubectl says it has created is told to the caller, who may want to delete i
 
 from __future__ import annotations
 
-import platform
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from labkit.clusters.kubectl import find
 from labkit.errors import UsageError
 
 #: What kubectl prints after the name of an object that was not there before.
@@ -25,31 +24,6 @@ _FIXES = {
     "was refused": "Is the cluster up? labkit status",
     "Unable to connect": "Is the cluster up? labkit status",
 }
-_VERSION = "v1.36.0"  # of the embedded API server; kubectl may be one minor version off
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-def find() -> str:
-    """The path of kubectl.  Raises UsageError, which says how to get it."""
-    if path := shutil.which("kubectl"):
-        return path
-    raise UsageError(
-        "There is no kubectl on this machine's PATH.",
-        "The lab's conda environment brings it; a plain Python environment does not.",
-        f"Get it: {how_to_get_it()}",
-    )
-
-
-def how_to_get_it() -> str:
-    """Lines for a terminal that install kubectl for this user."""
-    system = platform.system().lower()
-    machine = _MACHINES.get(platform.machine(), "amd64")
-    url = f"https://dl.k8s.io/release/{_VERSION}/bin/{system}/{machine}/kubectl"
-    return (
-        f"mkdir -p ~/.local/bin && curl -Lo ~/.local/bin/kubectl {url} && "
-        "chmod +x ~/.local/bin/kubectl  (~/.local/bin must be on PATH), or: "
-        "conda install -c conda-forge kubernetes-client"
-    )
 
 
 def words(command: str) -> list[str]:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.client import Client, kubeconfig
 from labkit.client.sync import Portal
-from labkit.clusters import manage, paths, settings
+from labkit.clusters import contexts, manage, paths, settings
+from labkit.clusters.contexts import ForeignCluster
 from labkit.errors import UsageError, WaitTimeout
 from labkit.kube import conditions, kinds, resources
-from labkit.lab import contexts, faces, kubectl, magics, manifests, reach, target
-from labkit.lab.contexts import ForeignCluster
+from labkit.lab import faces, kubectl, magics, manifests, reach, target
 from labkit.lab.objects import Objects, spoken
 from labkit.lab.ownership import Ownership
 from labkit.lab.watching import Watching, recorder

@@ -15,8 +15,8 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 
+from labkit.clusters import kubectl
 from labkit.errors import ClusterError, UsageError
-from labkit.lab import kubectl
 
 #: The shell's stdin is a pipe from us: it closes when we end, however we end.
 _WHILE_WE_LIVE = '"$0" proxy --port=0 & trap "kill $!" EXIT; read -r _'

@@ -12,10 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from labkit.clusters import manage, settings
+from labkit.clusters import contexts, manage, settings
+from labkit.clusters.contexts import ForeignCluster
 from labkit.errors import UsageError
-from labkit.lab import contexts
-from labkit.lab.contexts import ForeignCluster
 
 
 @dataclass(frozen=True)
