@@ -180,9 +180,10 @@ def test_a_reconciliation_ends_as_it_does_in_kubernetes(case):
 def test_a_status_that_says_the_same_is_not_written(case):
     """The one scenario whose label is flagged (`validatedByReference` is false in the file).
 
-    Upstream's table asks for 30 % and its label says scale_down, which 30 % cannot give (Pod 0 alone is
-    counted, at 40 %).  The test in fact lists an HPA of its own, with a target of 80 % and the
-    final status in place; with these, the label is right.  The table's conditions are never read.
+    Upstream's table asks for 30 % and its label says scale_down, which 30 % cannot give (Pod 0
+    alone is counted, at 40 %).  Its test in fact lists an HPA of its own, with a target of 80 % and
+    the final status in place; with these, the label is right.  The table's conditions are never
+    read.
     """
     hpa = hpa_of(case)
     hpa["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] = 80
