@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LESSON, ROOM = (Path(__file__).with_name(name) for name in ("lesson.yaml", "room.yaml"))
 _EXAMPLES = {"lesson": LESSON, "room": ROOM}
@@ -48,11 +53,14 @@ def main(args: argparse.Namespace) -> int:
     begun = time.perf_counter()
     found = Simulation(scenario).run()
     took = time.perf_counter() - begun
-    for one in telling(map(Look._make, found.decisions.itertuples(index=False))):
-        print(one)
+    looks = telling(map(Look._make, found.decisions.itertuples(index=False)))
+    lines = [*((one.t, str(one)) for one in looks), *_machines(found.events)]
+    for _, line in sorted(lines, key=lambda one: one[0]):
+        print(line)
     print(f"{clock(scenario.seconds)} of {scenario.name or args.scenario} in {took:.1f} s")
     if found.bill["cost"].any():
-        each = ", ".join(f"{name} ${cost:.3f}" for name, cost in found.bill["cost"].items())
+        kinds = found.bill.groupby("kind", sort=False)["cost"]
+        each = ", ".join(f"{len(costs)} {kind} ${costs.sum():.3f}" for kind, costs in kinds)
         print(f"the nodes cost ${found.bill['cost'].sum():.3f}: {each}")
     if args.csv:
         found.frame.to_csv(args.csv, index=False)
@@ -63,3 +71,13 @@ def main(args: argparse.Namespace) -> int:
         Path(args.figure).write_bytes(hpa_timeline(found.frame, found.events).png())
         print(f"the figure is in {args.figure}")
     return 0
+
+
+def _machines(events: pd.DataFrame) -> Iterator[tuple[float, str]]:
+    """What the cluster autoscaler told Pods and Nodes: when, and a line; what many heard, once."""
+    from labkit.simulate.decisions import clock
+
+    told = events[events["object"].str.match("Pod/|Node/")]
+    for (t, message), heard in told.groupby(["t", "message"], sort=False)["object"]:
+        more = f" and {len(heard) - 1} more" if len(heard) > 1 else ""
+        yield t, f"{clock(t)}  {heard.iloc[0]}{more}: {message}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labkit.cli import main
 from labkit.errors import UsageError
 from labkit.kube import conditions
 from labkit.kube.resources import NODES, PODS
@@ -229,3 +230,14 @@ def test_a_slip_is_named(given, message):
     with pytest.raises(UsageError) as caught:
         wave(cluster_autoscaler=given)
     assert str(caught.value).startswith(message)
+
+
+def test_the_command_prints_orders_and_the_bill(tmp_path, capsys):
+    path = tmp_path / "wave.yaml"
+    path.write_text(WAVE.read_text().replace("minutes: 60", "minutes: 7"))
+    assert main(["simulate", str(path)]) == 0
+    *lines, played, cost = capsys.readouterr().out.splitlines()
+    orders = [line for line in lines if "triggered scale-up" in line]
+    assert orders[0].endswith("and 2 more: pod triggered scale-up: [{workers 0->1 (max: 5)}]")
+    assert played.startswith("0:07:00 of a wave in ")
+    assert cost == "the nodes cost $0.012: 1 fixed $0.010, 1 autoscaled $0.002"
