@@ -5,6 +5,7 @@ in plain Markdown becomes more on the site, and none of it has to be written twi
 
 * a cell with the tag `solution` is folded away, as JupyterLab folds it;
 * the first bold use of a glossary's term in a chapter leads to the glossary;
+* a link to a file that is no page leads to the file in the repository;
 * formulas become MathML, which browsers draw themselves.
 
 A page takes nothing from another host: no fonts, no scripts, no figures.
@@ -13,6 +14,7 @@ A page takes nothing from another host: no fonts, no scripts, no figures.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import PurePosixPath
 
 import latex2mathml.converter
@@ -61,7 +63,24 @@ html_theme_options = {
 }
 
 GLOSSARY = "docs/glossary"
+REPOSITORY = "https://github.com/labkit-dev/labkit/blob/HEAD/"
+TO_A_FILE = re.compile(r"(?<=\]\()(?:\.\./)+(?!docs/|notebooks/|[0-9]{2}-)(?=[\w/.-]+\))")
+TRANSLATED = """
+```{toctree}
+:hidden:
+:caption: 课程
+:glob:
+
+notebooks/zh/[0-9]*
+```
+"""
 FOLDED = {"en": "Show a solution", "zh": "显示答案"}
+
+
+def add_translations(app: Sphinx, name: str, source: list[str]) -> None:
+    """List the translated chapters, as soon as there are any."""
+    if name == "index" and any((app.srcdir / "notebooks" / "zh").glob("*.ipynb")):
+        source[0] += TRANSLATED
 
 
 def fold_solutions(app: Sphinx, name: str, source: list[str]) -> None:
@@ -75,6 +94,11 @@ def fold_solutions(app: Sphinx, name: str, source: list[str]) -> None:
             cell["metadata"]["tags"].append("hide-input")
             cell["metadata"]["mystnb"] = {"code_prompt_show": prompt}
     source[0] = json.dumps(notebook)
+
+
+def lead_to_files(app: Sphinx, name: str, source: list[str]) -> None:
+    """Links such as `../labkit/clock.py`, which work in the repository, work on the site."""
+    source[0] = TO_A_FILE.sub(REPOSITORY, source[0])
 
 
 def collect_terms(app: Sphinx, tree: nodes.document) -> None:
@@ -113,7 +137,9 @@ def block_formula(translator, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", add_translations)
     app.connect("source-read", fold_solutions)
+    app.connect("source-read", lead_to_files)
     app.connect("doctree-read", collect_terms)
     app.connect("doctree-resolved", link_terms)
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
