@@ -20,7 +20,7 @@ from labkit.clusters import contexts, manage, paths, settings
 from labkit.clusters.contexts import ForeignCluster
 from labkit.errors import UsageError, WaitTimeout
 from labkit.kube import conditions, kinds, resources
-from labkit.lab import faces, kubectl, magics, manifests, reach, target
+from labkit.lab import containers, faces, kubectl, magics, manifests, reach, target
 from labkit.lab.objects import Objects, spoken
 from labkit.lab.ownership import Ownership
 from labkit.lab.watching import Watching, recorder
@@ -319,10 +319,11 @@ class Lab:
         return reach.ingress_url(ingress, port)
 
     def open(self, service: str):
-        """A link to a Service in the learner's browser, through Jupyter where it runs there."""
+        """A link to a Service, or to a URL of this machine, in the learner's browser: through
+        Jupyter where it runs there."""
         from IPython.display import HTML
 
-        return HTML(faces.link(service, self.url(service)))
+        return HTML(faces.link(service, service if "://" in service else self.url(service)))
 
     # -- exercises ----------------------------------------------------------------------------
 
@@ -343,6 +344,8 @@ class Lab:
         return lessons.progress()
 
     def _list(self, resource: resources.Resource, namespace: str | None) -> list[dict]:
+        if resource.version == "docker":
+            return containers.described(self.docker)
         return self._portal.run(self._objects.client.list(resource, namespace))["items"]
 
     # -- what a notebook shows ----------------------------------------------------------------

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from labkit.kube import kinds, pods, selectors
 from labkit.kube.resources import PODS, Resource
 
+#: What the container engine runs, in the form of objects; no API of Kubernetes serves it.
+CONTAINERS = Resource("", "docker", "containers", "Container", namespaced=False)
 #: All objects of a resource, in a namespace or (None) where it has none.
 Read = Callable[[Resource, str | None], list[dict]]
 
