@@ -66,12 +66,11 @@ def _ensure(wish: Wish) -> manage.ClusterInfo:
         wish.parts or found.parts,
     ):
         manage.down(name)
-        verb = "was restarted with other settings, its objects kept"
+        said = "is up with other settings after {:.1f} s; its objects were kept."
     else:
-        verb = "was up already" if before else "is up"
+        said = "was up already." if before else "is up after {:.1f} s."
     cluster = manage.up(name, nodes, merged, parts=wish.parts, virtual_node_types=types)
-    after = "" if verb == "was up already" else f" after {time.monotonic() - begun:.1f} s"
-    print(f"The cluster {name} {verb}{after}.")
+    print(f"The cluster {name} {said.format(time.monotonic() - begun)}")
     return cluster
 
 

@@ -40,7 +40,7 @@ class Outcome:
     def rows(self) -> list[tuple[str, str]]:
         """What is said below the title: a word and its text."""
         if self.wrong is None:
-            said = [("so", self.exercise.right)]
+            said = [("", self.exercise.right)]
         else:
             said = [
                 ("expected", self.wrong.expected),
@@ -61,8 +61,8 @@ class Outcome:
             lines += textwrap.wrap(
                 text,
                 _WIDTH,
-                initial_indent=f"  {word:<9} ",
-                subsequent_indent=" " * 12,
+                initial_indent=f"  {word:<9} " if word else "  ",
+                subsequent_indent=" " * 12 if word else "  ",
                 break_on_hyphens=False,
             )
         return "\n".join(lines)
@@ -74,6 +74,8 @@ class Outcome:
         colour = _SOLVED if self.ok else _OPEN
         rows = "".join(
             f"<div style='opacity:.75'>{word}</div><div>{_marked(word, text)}</div>"
+            if word
+            else f"<div style='grid-column:1/3'>{_marked(word, text)}</div>"
             for word, text in self.rows
         )
         return (

@@ -138,7 +138,7 @@ def kubectl(
     side = "newer" if skew > 0 else "older"
     do = (
         f"It is {abs(skew)} minor versions {side} than the API server ({server[0]}.{server[1]}); "
-        "only one is promised to work, though the course does."
+        "Kubernetes promises one, so a new command may be missing or look different."
     )
     return Row("kubectl", found, State.WARNING, do)
 

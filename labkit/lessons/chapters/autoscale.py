@@ -27,9 +27,10 @@ def _none(world: World) -> str | None:
     if _scaler(world):
         return None
     targets = [
-        "{kind}/{name}".format(**one["spec"]["scaleTargetRef"]).lower() for one in world.list("hpa")
+        "an autoscaler of {kind}/{name}".format(**one["spec"]["scaleTargetRef"]).lower()
+        for one in world.list("hpa")
     ]
-    return f"autoscalers of {', '.join(targets) or 'nothing'}"
+    return ", ".join(targets) or "none"
 
 
 def _cpu(scaler: dict) -> int | None:
