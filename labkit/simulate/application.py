@@ -5,12 +5,16 @@ as a Service's connections are.  A Pod serves as many as its CPU allows; what it
 up to a limit, beyond which it is refused.  So more Pods really mean less load for each, latency
 rises towards saturation, and an overload sheds.
 
-Within a second a Pod is an M/M/1 queue that shares its CPU: waiting times beyond those of the
-backlog are exponential with P(W > t) = ρ·exp(-(1-ρ)·t·µ), and the latency of a second's requests is
-the mixture over all Pods.
+Within a second requests come at random moments and each costs the same, so a Pod is an M/D/1 queue:
+waiting times beyond those of the backlog are about exponential, P(W > t) = ρ·exp(-2·(1-ρ)·t·µ).
+A CPU limit does not slow a request down: it works at full speed until the limit's share of a period
+of 100 ms is used up.  So a Pod is the slower of two queues: one at full speed, and one at the speed
+of its limit of which the first 100 ms do not hurt.  The latency of a second's requests is the
+mixture over all Pods.
 
-Source: L. Kleinrock, "Queueing Systems", volume 1 (M/M/1); Kubernetes documentation, "Virtual IPs
-and Service Proxies" (the choice of an endpoint is random).
+Source: L. Kleinrock, "Queueing Systems", volume 2 (M/G/1 in heavy traffic); Linux kernel
+documentation, "CFS Bandwidth Control"; Kubernetes documentation, "Virtual IPs and Service Proxies"
+(the choice of an endpoint is random).
 """
 
 from __future__ import annotations
@@ -18,13 +22,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from labkit.kube.quantity import parse_quantity
 
 # Nearer to 1 the queue of the formula takes longer than a second to grow; the backlog is that.
 _BUSIEST = 0.9
+_PERIOD = 0.1  # seconds, in which a container may use what its limit allows as it likes
 _STEPS = 16  # of a bisection: to some hundred-thousandth of where it began
 
 
@@ -59,12 +64,18 @@ class Second(NamedTuple):
 
 
 class _Served(NamedTuple):
-    """How one Pod did: requests served, their share of what it could, and the wait before them."""
+    """How one Pod did: requests served, the wait of all (seconds), and that of some beyond it.
+
+    P(W > t) is the greater of busy · exp(-decay · t), at full speed, and throttled ·
+    exp(-recovery · (t + period)), at that of its limit (throttled is 0 for a Pod without one).
+    """
 
     count: float
+    wait: float
     busy: float
-    wait: float  # seconds
-    rate: float  # requests per second that it can serve
+    decay: float
+    throttled: float
+    recovery: float
 
 
 @dataclass(slots=True)
@@ -77,7 +88,6 @@ class PodModel:
     waiting: float = 0.0
     cpu_seconds: float = 0.0
     before: float = 0.0
-    weights: list[float] = field(default_factory=list)
 
     def second(self, app: Application, arriving: int) -> tuple[_Served, float]:
         """Serve for a second; what was served, and how many were refused."""
@@ -91,7 +101,13 @@ class PodModel:
         self.before = self.cpu_seconds
         self.cpu_seconds += count * app.cpu_ms / 1000 + app.idle_milli / 1000
         wait = (wait + self.waiting / rate) / 2  # the mean of its beginning and its end
-        return _Served(count, min(count / rate, _BUSIEST), wait, rate), refused
+        free = app.cores * 1000 / app.cpu_ms
+        busy = min(count / free, _BUSIEST)
+        decay, throttled = 2 * (1 - busy) * free, 0.0
+        if self.cores < app.cores:
+            throttled = min(count / rate, _BUSIEST)
+        recovery = 2 * (1 - throttled) * rate
+        return _Served(count, wait, busy, decay, throttled, recovery), refused
 
     def used(self, share: float) -> float:
         """CPU seconds since its start, at the moment when `share` of its last second is over."""
@@ -154,13 +170,20 @@ def _quantile(served: list[_Served], total: float, base: float, share: float) ->
 
 def _wait(one: _Served, share: float) -> float:
     """The time that `share` of a Pod's requests waited at most, in seconds."""
-    if one.busy <= 1 - share:
-        return one.wait
-    return one.wait + math.log(one.busy / (1 - share)) / ((1 - one.busy) * one.rate)
+    rest, beyond = 1 - share, 0.0
+    if one.busy > rest:
+        beyond = math.log(one.busy / rest) / one.decay
+    if one.throttled > rest:
+        beyond = max(beyond, math.log(one.throttled / rest) / one.recovery - _PERIOD)
+    return one.wait + beyond
 
 
 def _within(one: _Served, seconds: float) -> float:
     """The share of a Pod's requests that waited no longer."""
-    if seconds < one.wait:
+    beyond = seconds - one.wait
+    if beyond < 0.0:
         return 0.0
-    return 1.0 - one.busy * math.exp(-(1 - one.busy) * (seconds - one.wait) * one.rate)
+    late = one.busy * math.exp(-one.decay * beyond)
+    if one.throttled:
+        late = max(late, one.throttled * math.exp(-one.recovery * (beyond + _PERIOD)))
+    return 1.0 - late

@@ -59,3 +59,12 @@ def test_requests_are_spread_evenly_but_at_random():
 def test_a_pod_uses_no_more_than_its_limit_and_no_more_than_it_can(limit, cores):
     limits = {"limits": {"cpu": limit}} if limit else {}
     assert cores_of({"spec": {"containers": [{"resources": limits}]}}, APP) == cores
+
+
+def test_a_limit_does_not_slow_down_a_pod_that_has_little_to_do():
+    """Half a core serves 25 of these a second, each at full speed: 20 ms, and 2 besides."""
+    (limited, _), (free, _) = play(2, 1), play(2, 1, cores=1.0)
+    assert limited == free
+    assert limited.p99 < 40
+    (limited, _), (free, _) = play(20, 1), play(20, 1, cores=1.0)
+    assert limited.p99 > 2 * free.p99
