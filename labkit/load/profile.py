@@ -190,7 +190,7 @@ def noisy(profile: Profile, spread: float, every: float = 1.0, seed: int = 1) ->
     the share `spread` (0.2: 20 %).  The same seed gives the same factors.  Rates end at MAX_RATE.
     """
     check_noise(spread, every)
-    source = random.Random(seed)
+    source = random.Random(f"noise {seed}")  # not the chances that a seed gives to the arrivals
     count = math.ceil(profile.duration / every) + 1
     factors = [math.exp(source.gauss(0.0, spread) - spread**2 / 2) for _ in range(count)]
     cuts = sorted({*(start for start, _ in profile._starts), *(n * every for n in range(count))})

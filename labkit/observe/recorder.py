@@ -21,7 +21,7 @@ import pandas as pd
 from labkit.clock import Clock
 from labkit.errors import UsageError, WaitTimeout
 from labkit.observe.notebook import Progress
-from labkit.observe.sample import COLUMNS, EVENT_COLUMNS, Answers, event_row, load_at, sample
+from labkit.observe.sample import COLUMNS, EVENT_COLUMNS, MARK, Answers, event_row, load_at, sample
 from labkit.observe.source import Source
 from labkit.observe.units import milliseconds, pods
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 MAX_SECONDS = 3600.0
-#: The `object` and `reason` of our own marks.
-MARK = "mark"
 
 
 class Answering(Protocol):

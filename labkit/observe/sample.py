@@ -41,6 +41,7 @@ COLUMNS = (
     "pods_pending",
     *LOAD_COLUMNS,
 )
+MARK = "mark"  # the `object` and `reason` of what is our own doing, among Events
 EVENT_COLUMNS = ("time", "t", "reason", "message", "object")
 
 _POD_COLUMNS = ("cpu_request_milli", "memory_request_mib", "pods_running", "pods_pending")

@@ -18,7 +18,7 @@ from labkit.client import Client
 from labkit.client.errors import status_error
 from labkit.clock import Clock
 from labkit.controllers.cluster_autoscaler import ClusterAutoscaler
-from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
+from labkit.controllers.manager import ControllerManager
 from labkit.kube import names
 from labkit.metrics.exposition import Batch
 from labkit.metrics.resource_api import GROUP, VERSION, ResourceMetrics
@@ -28,7 +28,7 @@ from labkit.scheduler.snapshot import Snapshot
 from labkit.simulate.machines import ClusterAutoscaling, Machines
 from labkit.simulate.nodes import ModelNodes
 from labkit.simulate.prices import FIXED, ON_DEMAND, Account, Ledger
-from labkit.simulate.scenario import Scenario
+from labkit.simulate.scenario import Scenario, settings
 
 _MASTERS = ("system:masters",)
 
@@ -42,11 +42,9 @@ class SimulatedCluster:
         names.seed(source.getrandbits(64))
         self.api = APIServer(MemoryStore(), clock, service_cidr="10.96.0.0/12")
         self.client = self._client("simulation")
-        chosen = dict(scenario.settings)
-        self._resolution = chosen.pop("metric_resolution", 15.0)
-        self.controllers = ControllerManager(
-            self._client("kube-controller-manager"), clock, ControllerManagerSettings(**chosen)
-        )
+        chosen = settings(scenario.settings)
+        self._resolution = chosen.metric_resolution
+        self.controllers = ControllerManager(self._client("kube-controller-manager"), clock, chosen)
         self.scheduler = Scheduler(
             self._client("kube-scheduler"), clock, source=random.Random(source.getrandbits(64))
         )
@@ -65,7 +63,7 @@ class SimulatedCluster:
         self._storage = Storage(self._resolution)
         self._metrics = ResourceMetrics(self._storage, self.nodes.pods, {})
         self.pod_metrics: Sequence[Mapping] = ()  # of all Pods, as they were last measured
-        self.metrics_missing_until = 0.0
+        self._metrics_missing_until = 0.0
         self._task: asyncio.Task | None = None
 
     def _client(self, name: str) -> Client:
@@ -125,8 +123,12 @@ class SimulatedCluster:
             listed = self._metrics.answer(f"/apis/{GROUP}/{VERSION}/pods", {}, "")
             self.pod_metrics = listed["items"]
 
+    def miss_metrics(self, seconds: float) -> None:
+        """The metrics API does not answer, for so many seconds from now."""
+        self._metrics_missing_until = self._clock.monotonic() + seconds
+
     async def _answer(self, path: str, params: Mapping[str, str]) -> dict:
-        if self._clock.monotonic() < self.metrics_missing_until:
+        if self._clock.monotonic() < self._metrics_missing_until:
             message = "the server is currently unable to handle the request"
             raise status_error(503, "ServiceUnavailable", message)
         return self._metrics.answer(path, params, self._clock.timestamp())

@@ -5,7 +5,7 @@ distribution; one that is deleted ends after another; a node that is lost falls 
 Pods do meanwhile is the application's model.
 
 In place of kubelets and engines, as KWOK does it for real control planes.  Left out: probes,
-containers that end or fail, everything that needs a volume.
+containers that end by themselves, everything that needs a volume.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import itertools
 import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -23,8 +23,12 @@ from labkit.client import ApiError, Client, Informer
 from labkit.clock import Clock
 from labkit.kube import objects, pods
 from labkit.kube.resources import LEASES, NODES, PODS
+from labkit.kubelet import backoff
+from labkit.simulate import pod_status
+from labkit.simulate.pod_status import Ending
 
 _LEASES = "kube-node-lease"
+_FIRST_BACK_OFF, _LAST_BACK_OFF = 10.0, 300.0  # seconds: the kubelet's, for containers that die
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,6 @@ class Provider(Protocol):
         """The Pod is no more."""
 
 
-class Ending(Protocol):
-    """Why a node ends a Pod by itself: a `labkit.kubelet.view.Evicted`."""
-
-    message: str
-    reason: str
-
-
 class ModelNodes:
     """All kubelets of a cluster.  `pods` are all Pods by key, `running` those that are Ready."""
 
@@ -88,6 +85,8 @@ class ModelNodes:
         self._numbers = itertools.count(1)
         self._begun: set[str] = set()
         self._ending: set[str] = set()
+        self._slowness = (1.0, 0.0)  # Pods take so many times as long to start, until then
+        self._back_offs: dict[str, backoff.BackOff] = {}  # by uid, of Pods whose container died
         self._tasks: set[asyncio.Task] = set()
 
     async def start(self) -> None:
@@ -131,12 +130,22 @@ class ModelNodes:
         await self._client.create(LEASES, lease)
         self._names.append(name)
 
-    def lose(self) -> str:
+    def lose(self) -> str | None:
         """A node falls silent, and its Pods with it: the last machine that is left.  Its name."""
-        left = (each for each in self._names if each not in self.lost | self._providers.keys())
-        name = list(left)[-1]
-        self._silence(name)
+        gone = self.lost | self._providers.keys()
+        name = next((each for each in reversed(self._names) if each not in gone), None)
+        if name:
+            self._silence(name)
         return name
+
+    def slow_down(self, factor: float, seconds: float) -> None:
+        """Pods that are bound within so many seconds take `factor` times as long to start."""
+        self._slowness = factor, self._clock.monotonic() + seconds
+
+    def kill(self, uid: str) -> None:
+        """A container of a Pod dies, and is started again as a kubelet does it."""
+        pod = self.running.pop(uid)
+        self.in_background(self._restart(pod))
 
     def _silence(self, name: str) -> None:
         self.lost.add(name)
@@ -162,6 +171,7 @@ class ModelNodes:
             self.running.pop(uid, None)
             self._begun.discard(uid)
             self._ending.discard(uid)
+            self._back_offs.pop(uid, None)
             if provider := self._provider(old):
                 provider.forget(uid)
         elif not pods.node_name(new) or pods.node_name(new) in self.lost:
@@ -176,7 +186,11 @@ class ModelNodes:
             self._begun.add(uid)
             provider = self._provider(new)
             wait = provider.wait(new) if provider else 0.0
-            self.in_background(self._after(self._start_delay, self._begin, new, wait))
+            factor, until = self._slowness
+            delay = self._start_delay
+            if self._clock.monotonic() < until:
+                delay = replace(delay, median=delay.median * factor)
+            self.in_background(self._after(delay, self._begin, new, wait))
 
     def _provider(self, pod: Mapping) -> Provider | None:
         return self._providers.get(pods.node_name(pod))
@@ -194,25 +208,38 @@ class ModelNodes:
                 raise
 
     async def _begin(self, pod: Mapping) -> None:
-        uid, meta = pod["metadata"]["uid"], pod["metadata"]
+        uid = pod["metadata"]["uid"]
         if uid not in self._begun or uid in self._ending:
             return  # deleted before it began
-        status = _running(pod, next(self._numbers), self._clock.timestamp())
-        where = {"kind": "strategic", "subresource": "status"}
-        changed = {"status": status}
-        self.running[uid] = await self._client.patch(
-            PODS, meta["name"], changed, meta["namespace"], **where
-        )
+        status = pod_status.running(pod, next(self._numbers), self._clock.timestamp())
+        self.running[uid] = await self._tell(pod, status)
         if provider := self._provider(pod):
             provider.seen(pod, True)
 
     async def _fail(self, why: Ending, pod: Mapping) -> None:
-        meta, stamp = pod["metadata"], self._clock.timestamp()
         if provider := self._provider(pod):
             provider.seen(pod, False)
-        changed = {"status": _failed(pod, why, stamp)}
+        await self._tell(pod, pod_status.failed(pod, why, self._clock.timestamp()))
+
+    async def _restart(self, pod: Mapping) -> None:
+        uid, now = pod["metadata"]["uid"], self._clock.now()
+        entry = self._back_offs.get(uid)
+        wait = backoff.remaining(entry, now, now)
+        self._back_offs[uid] = backoff.raised(entry, now, now, _FIRST_BACK_OFF, _LAST_BACK_OFF)
+        dead = await self._tell(pod, pod_status.killed(pod, self._clock.timestamp(), wait))
+        await self._after(self._start_delay, self._run_again, dead, wait)
+
+    async def _run_again(self, pod: Mapping) -> None:
+        uid = pod["metadata"]["uid"]
+        if uid in self._begun and uid not in self._ending:
+            status = pod_status.restarted(pod, self._clock.timestamp())
+            self.running[uid] = await self._tell(pod, status)
+
+    async def _tell(self, pod: Mapping, status: Mapping) -> Mapping:
+        """Write into the API what has become of a Pod; the Pod as it is then."""
+        meta, changed = pod["metadata"], {"status": status}
         where = {"kind": "strategic", "subresource": "status"}
-        await self._client.patch(PODS, meta["name"], changed, meta["namespace"], **where)
+        return await self._client.patch(PODS, meta["name"], changed, meta["namespace"], **where)
 
     async def _end(self, pod: Mapping) -> None:
         meta = pod["metadata"]
@@ -242,56 +269,4 @@ def node_object(
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}},
         "spec": {"taints": [dict(taint) for taint in taints]} if taints else {},
         "status": {"capacity": dict(capacity), "allocatable": dict(capacity)},
-    }
-
-
-def _running(pod: Mapping, number: int, stamp: str) -> dict:
-    """The status of the `number`-th Pod that started."""
-    address = f"10.{244 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
-    true = {"status": "True", "lastProbeTime": None, "lastTransitionTime": stamp}
-    return {
-        "phase": "Running",
-        "startTime": stamp,
-        "podIP": address,
-        "podIPs": [{"ip": address}],
-        "conditions": [
-            {"type": kind, **true} for kind in ("Initialized", "Ready", "ContainersReady")
-        ],
-        "containerStatuses": [
-            {
-                "name": one["name"],
-                "image": one.get("image", ""),
-                "imageID": "",
-                "ready": True,
-                "started": True,
-                "restartCount": 0,
-                "state": {"running": {"startedAt": stamp}},
-            }
-            for one in pod["spec"]["containers"]
-        ],
-    }
-
-
-def _failed(pod: Mapping, why: Ending, stamp: str) -> dict:
-    """The status of a Pod that its node has ended."""
-    over = {"status": "False", "lastTransitionTime": stamp, "reason": "PodFailed"}
-    cause = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
-    return {
-        "phase": "Failed",
-        "reason": why.reason,
-        "message": why.message,
-        "conditions": [
-            {"type": "Ready", **over},
-            {"type": "ContainersReady", **over},
-            {**cause, "message": why.message, "lastTransitionTime": stamp},
-        ],
-        "containerStatuses": [
-            {
-                **one,
-                "ready": False,
-                "started": False,
-                "state": {"terminated": {"exitCode": 143, "reason": "Error", "finishedAt": stamp}},
-            }
-            for one in pod["status"]["containerStatuses"]
-        ],
     }

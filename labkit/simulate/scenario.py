@@ -17,24 +17,24 @@ The manifests are Kubernetes' own; exactly one Deployment of them gets the load.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from labkit.controllers.manager import ControllerManagerSettings
 from labkit.errors import UsageError
-from labkit.load import profile
-from labkit.load.profile import Profile
-from labkit.simulate import machines
+from labkit.load.profile import Profile, check_noise
+from labkit.simulate import faults, fields, loads, machines
 from labkit.simulate.application import Application
+from labkit.simulate.faults import Fault
+from labkit.simulate.loads import Noise
 from labkit.simulate.nodes import Delay
 
 if TYPE_CHECKING:
     from labkit.kubelet.virtual import VirtualNode
-
-_EXAMPLE = "An example: labkit simulate --example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,6 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What goes wrong, and when (seconds): `node-lost` loses a node for good, `metrics-missing`
-    takes the metrics away for some seconds.
-    """
-
-    at: float
-    kind: str
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Phase:
     """Where in their periods two of the cluster's clocks are at the beginning: seconds until the
     Pods are measured, and until the autoscalers look.
@@ -74,7 +63,11 @@ class Phase:
     autoscaler: float
 
 
-FAULTS = ("node-lost", "metrics-missing")
+@dataclass(frozen=True)
+class Settings(ControllerManagerSettings):
+    """Flags of kube-controller-manager and of metrics-server, in snake case."""
+
+    metric_resolution: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,7 @@ class Scenario:
     application: Application = field(default_factory=Application)
     start: Delay = field(default_factory=lambda: Delay(2.0))  # from being bound to Ready
     stop: Delay = field(default_factory=lambda: Delay(1.0))  # from being deleted to gone
+    noise: Noise | None = None  # of the load, second by second
     noisy: bool = False  # whether requests come at random moments, or evenly
     settings: Mapping[str, float] = field(default_factory=dict)
     phase: Phase | None = None  # as it comes
@@ -97,99 +91,131 @@ class Scenario:
     cluster_autoscaler: machines.ClusterAutoscaling | None = None
     virtual_nodes: Sequence[VirtualNode] = ()
 
+    def __post_init__(self) -> None:
+        fields.check(self, "scenario", above=("seconds",))
+        if not isinstance(self.load, Profile):
+            raise fields.wrong("load", self.load, "It must be a profile, such as step(5, 60).")
+        for manifest in self.manifests:
+            _check_manifest(manifest)
+        fields.check(self.nodes, "nodes")
+        for amount in self.nodes.capacity.values():
+            fields.quantity(amount, "amount in nodes")
+        fields.check(self.application, "application", above=("cpu_ms", "cores"))
+        for what in ("start", "stop"):
+            fields.check(getattr(self, what), what, spread=1)
+        if self.noise:
+            check_noise(self.noise.spread, self.noise.every)
+        if self.phase:
+            fields.check(self.phase, "phase")
+        settings(self.settings)
+        for fault in self.faults:
+            faults.check(fault, self.seconds)
+
     def with_seed(self, seed: int) -> Scenario:
         """The same with other chances."""
         return replace(self, seed=seed)
 
     @classmethod
     def read(cls, text: str | Path | Mapping) -> Scenario:
-        """From YAML, the path of a file, or what YAML would give.  Raises UsageError."""
+        """From YAML, the path of a file, or what YAML would give.  Raises UsageError.
+
+        Paths in it begin in the directory of the file, or else in the working directory.
+        """
+        directory = text.parent if isinstance(text, Path) else Path()
         if isinstance(text, Path):
-            text = text.read_text()
-        given = yaml.safe_load(text) if isinstance(text, str) else text
+            text = _text(text)
+        try:
+            given = yaml.safe_load(text) if isinstance(text, str) else text
+        except yaml.YAMLError as error:
+            raise _no_yaml("scenario", error) from None
         if not isinstance(given, Mapping):
-            raise UsageError("This is no scenario.", "A scenario is a mapping.", _EXAMPLE)
-        return _scenario(dict(given))
+            raise UsageError("This is no scenario.", "A scenario is a mapping.", fields.EXAMPLE)
+        return _scenario(dict(given), directory)
 
 
-def _scenario(given: dict[str, Any]) -> Scenario:
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{path} cannot be read ({why}).", "", fields.EXAMPLE) from None
+
+
+def _scenario(given: dict[str, Any], directory: Path) -> Scenario:
+    def listed(name: str, read: Callable) -> Callable:
+        return lambda parts: [read(part) for part in fields.sequence(parts, name)]
+
     known = {
         "manifests": _manifests,
-        "load": _load,
-        "nodes": lambda part: _part(Nodes, part, "nodes"),
-        "application": lambda part: _part(Application, part, "application"),
-        "start": lambda part: _part(Delay, part, "start"),
-        "stop": lambda part: _part(Delay, part, "stop"),
-        "phase": lambda part: _part(Phase, part, "phase"),
-        "faults": lambda parts: [_fault(part) for part in parts],
+        "load": lambda part: loads.read(part, directory),
+        "nodes": lambda part: fields.build(Nodes, part, "nodes"),
+        "application": lambda part: fields.build(Application, part, "application"),
+        "start": lambda part: _delay(part, "start"),
+        "stop": lambda part: _delay(part, "stop"),
+        "noise": loads.read_noise,
+        "phase": lambda part: fields.build(Phase, part, "phase"),
+        "faults": listed("faults", lambda part: fields.build(Fault, part, "a fault")),
         "cluster_autoscaler": lambda part: machines.read(part, given.get("nodes") or {}),
-        "virtual_nodes": lambda parts: [_virtual_node(part) for part in parts],
+        "virtual_nodes": listed("virtual_nodes", _virtual_node),
     }
     if "minutes" in given:
-        given["seconds"] = float(given.pop("minutes")) * 60
+        given["seconds"] = fields.number(given.pop("minutes"), "minutes", above=True) * 60
     for name in ("manifests", "load"):
         if name not in given:
-            raise UsageError(f"The scenario has no {name}.", "It cannot do without.", _EXAMPLE)
+            why = "It cannot do without."
+            raise UsageError(f"The scenario has no {name}.", why, fields.EXAMPLE)
     given = {name: known.get(name, lambda part: part)(part) for name, part in given.items()}
     given.setdefault("seconds", given["load"].duration)
-    return _part(Scenario, given, "scenario")
+    return fields.build(Scenario, given, "scenario")
 
 
-def _part(kind: type, given: Mapping[str, Any], what: str) -> Any:
-    names = [one.name for one in fields(kind)]
-    for name in given:
-        if name not in names:
-            raise UsageError(
-                f"There is no {name!r} in {what}.", f"There are {', '.join(names)}.", _EXAMPLE
-            )
-    return kind(**given)
+def _manifests(given: object) -> list[Mapping]:
+    """The objects of manifests.  Raises UsageError."""
+    try:
+        found = list(yaml.safe_load_all(given)) if isinstance(given, str) else given
+    except yaml.YAMLError as error:
+        raise _no_yaml("manifests", error) from None
+    return [one for one in fields.sequence(found, "manifests") if one]
 
 
-def _manifests(given: str | Sequence[Mapping]) -> list[Mapping]:
-    found = yaml.safe_load_all(given) if isinstance(given, str) else given
-    return [one for one in found if one]
+def _check_manifest(given: object) -> None:
+    what = "manifest of the scenario"
+    name = fields.mapping(fields.mapping(given, what).get("metadata"), f"metadata of a {what}")
+    for field_, value in ("apiVersion", given), ("kind", given), ("name", name):
+        if not isinstance(value.get(field_), str):
+            raise fields.wrong(f"{field_} of a {what}", value.get(field_), "It must be a text.")
 
 
-def _fault(given: Mapping[str, Any]) -> Fault:
-    found = _part(Fault, given, "a fault")
-    if found.kind not in FAULTS:
-        raise UsageError(
-            f"There is no fault {found.kind!r}.", f"There are {', '.join(FAULTS)}.", _EXAMPLE
-        )
+def settings(given: object) -> Settings:
+    """The control plane's flags, with defaults.  Raises UsageError."""
+    found = fields.build(Settings, given, "settings")
+    periods = ("horizontal_pod_autoscaler_sync_period", "metric_resolution")
+    fields.check(found, "settings", above=periods)
     return found
+
+
+def _delay(given: object, what: str) -> Delay:
+    """`2.5`, or the fields of a Delay.  Raises UsageError."""
+    parts = given if isinstance(given, Mapping) else {"median": given}
+    return fields.build(Delay, parts, what)
+
+
+def _no_yaml(what: str, error: yaml.YAMLError) -> UsageError:
+    mark = getattr(error, "problem_mark", None)
+    where = f" at line {mark.line + 1}" if mark else ""
+    why = getattr(error, "problem", None) or str(error)
+    return UsageError(f"The {what} cannot be read{where}.", f"YAML: {why}.", fields.EXAMPLE)
 
 
 def _virtual_node(given: str | Mapping[str, Any]) -> VirtualNode:
     from labkit.kubelet.virtual import CAPACITY_TYPES, VirtualNode
 
     part = {"capacity_type": given} if isinstance(given, str) else given
-    found = _part(VirtualNode, part, "a virtual node")
+    found = fields.build(VirtualNode, part, "a virtual node")
     if found.capacity_type not in CAPACITY_TYPES:
         raise UsageError(
             f"There is no virtual node {found.capacity_type!r}.",
             f"There are {' and '.join(CAPACITY_TYPES)}.",
-            _EXAMPLE,
+            fields.EXAMPLE,
         )
     return found
-
-
-def _load(given: Sequence[Mapping[str, Any]]) -> Profile:
-    parts = [_piece(dict(part)) for part in given]
-    whole = parts[0]
-    for part in parts[1:]:
-        whole += part
-    return whole
-
-
-def _piece(given: dict[str, Any]) -> Profile:
-    if {"rate", "seconds"} == given.keys():
-        return profile.step(given["rate"], given["seconds"])
-    if {"from", "to", "seconds"} == given.keys():
-        return profile.ramp(given["from"], given["to"], given["seconds"])
-    if {"base", "peak", "at", "width", "seconds"} == given.keys():
-        return profile.spike(**given)
-    raise UsageError(
-        f"A piece of load cannot have {', '.join(given)}.",
-        "It has rate and seconds; or from, to and seconds; or base, peak, at, width and seconds.",
-        _EXAMPLE,
-    )

@@ -13,6 +13,7 @@ taken.  Everything else happens when the parts of the cluster want it to.
 from __future__ import annotations
 
 import atexit
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,10 +32,12 @@ from labkit.kube.resources import (
     EVENTS,
     HORIZONTAL_POD_AUTOSCALERS,
 )
+from labkit.load.profile import Profile, noisy
 from labkit.metrics.exposition import Batch, Point
 from labkit.observe.sample import (
     COLUMNS,
     EVENT_COLUMNS,
+    MARK,
     Answers,
     event_row,
     find_autoscaler,
@@ -44,6 +47,7 @@ from labkit.simulate import prices
 from labkit.simulate.application import PodModel, Second, cores_of, second
 from labkit.simulate.cluster import SimulatedCluster
 from labkit.simulate.decisions import Look, look
+from labkit.simulate.faults import strike
 from labkit.simulate.loop import VirtualLoop, finish
 from labkit.simulate.scenario import Phase, Scenario
 
@@ -86,11 +90,16 @@ class Simulation:
         self._told = 0  # how many of them the caller knows, or has played over
         self._began = self._second = 0.0
         self._left = sorted(scenario.faults, key=lambda fault: fault.at)
+        self._struck: list[dict[str, object]] = []
         self._requests = random.Random(scenario.seed)
-        self._owed = 0.0
+        self._load, self._sent = _shaken(scenario), 0
         # Whoever plays a part and goes is not to hear of tasks that were left.
         atexit.register(self.close)
-        self._loop.run(self._start())
+        try:
+            self._loop.run(self._start())
+        except BaseException:
+            self.close()
+            raise
 
     async def _start(self) -> None:
         self._clock = LoopClock(EPOCH)
@@ -209,7 +218,7 @@ class Simulation:
 
     async def _play(self, seconds: int, condition: Callable) -> bool:
         for _ in range(seconds):
-            self._fail()
+            await self._fail()
             served = self._serve()
             await self._clock.sleep(1.0)
             self._rows.append(self._row(served))
@@ -217,14 +226,11 @@ class Simulation:
                 return True
         return False
 
-    def _fail(self) -> None:
+    async def _fail(self) -> None:
         while self._left and self._left[0].at <= self.seconds:
-            fault = self._left.pop(0)
-            if fault.kind == "node-lost":
-                self._cluster.nodes.lose()
-            else:
-                end = self._clock.monotonic() + fault.seconds
-                self._cluster.metrics_missing_until = end
+            words = await strike(self._left.pop(0), self._cluster, list(self._models))
+            now = {"time": self._clock.now(), "t": self.seconds}
+            self._struck.append({**now, "reason": MARK, "message": words, "object": MARK})
 
     def _serve(self) -> Second:
         """The application's second that begins now."""
@@ -236,16 +242,16 @@ class Simulation:
         for uid, pod in running.items():
             if uid not in self._models and selectors.matches(ours, objects.labels(pod)):
                 self._models[uid] = PodModel(cores_of(pod, scenario.application))
-        arriving = self._arriving(scenario.load.rate(len(self._rows) + 0.5))
-        return second(scenario.application, self._models.values(), arriving, self._requests)
+        return second(scenario.application, self._models.values(), self._arriving(), self._requests)
 
-    def _arriving(self, rate: float) -> int:
+    def _arriving(self) -> int:
+        """The requests of the second that begins now."""
+        begin = len(self._rows)
+        due = self._load.due(begin + 1)
         if self.scenario.noisy:
-            return _poisson(rate, self._requests)
-        self._owed += rate
-        whole = int(self._owed)
-        self._owed -= whole
-        return whole
+            return _poisson(due - self._load.due(begin), self._requests)
+        before, self._sent = self._sent, math.ceil(due - 1e-9)  # as `Profile.arrivals` counts
+        return self._sent - before
 
     def _usage(self) -> Batch:
         """What the kubelets would say of all Pods."""
@@ -259,7 +265,8 @@ class Simulation:
             if pod is None:
                 continue
             meta, (container, *_) = pod["metadata"], pod["spec"]["containers"]
-            start = round(times.parse(pod["status"]["startTime"]) * 1000)
+            (state, *_) = pod["status"]["containerStatuses"]
+            start = round(times.parse(state["state"]["running"]["startedAt"]) * 1000)
             point = Point(now, round(model.used(share) * 1e9), memory, start)
             found.pods[meta["namespace"], meta["name"]] = {container["name"]: point}
         return found
@@ -301,6 +308,7 @@ class Simulation:
         listed = self._loop.run(self._cluster.client.list(EVENTS, _NAMESPACE))["items"]
         rows = [event_row(one) for one in listed if _is_telling(one)]
         rows = [{**row, "t": max(0.0, row["time"] - EPOCH - self._began)} for row in rows]
+        rows += self._struck
         rows.sort(key=lambda row: (row["time"], row["object"], row["message"]))
         events = pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
         decisions = pd.DataFrame(self._looks, columns=list(Look._fields))
@@ -315,6 +323,14 @@ def _is_telling(event: Mapping) -> bool:
     about = ("Deployment", "HorizontalPodAutoscaler")
     source = (event.get("source") or {}).get("component")
     return event["involvedObject"]["kind"] in about or source == ClusterAutoscaler.name
+
+
+def _shaken(scenario: Scenario) -> Profile:
+    """The load, with its noise."""
+    noise = scenario.noise
+    if noise is None:
+        return scenario.load
+    return noisy(scenario.load, noise.spread, noise.every, scenario.seed)
 
 
 def _poisson(rate: float, source: random.Random) -> int:
