@@ -9,7 +9,10 @@ models.  In reading order:
     application  requests, and Pods that are queues
     scenario     what is simulated, as YAML
     cluster      the parts, put together
+    faults       what goes wrong
     simulation   what is played and recorded
+    decisions    why the autoscalers did what they did
+    story        what happened, as lines for a terminal
     paths        settings of a scenario by their paths: `vary`
     machines     node groups for a cluster autoscaler; `virtual_nodes`; `prices`: what both cost
     sweeps       a grid of settings → a table of scores; played by `workers`

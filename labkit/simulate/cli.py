@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LESSON, ROOM = (Path(__file__).with_name(name) for name in ("lesson.yaml", "room.yaml"))
 _EXAMPLES = {"lesson": LESSON, "room": ROOM}
@@ -44,18 +40,16 @@ def main(args: argparse.Namespace) -> int:
         print(_EXAMPLES[args.example or "lesson"].read_text(), end="")
         return 0
     from labkit.simulate import Scenario, Simulation
-    from labkit.simulate.decisions import Look, clock, telling
+    from labkit.simulate.decisions import clock
+    from labkit.simulate.story import story
 
-    text = sys.stdin.read() if args.scenario == "-" else Path(args.scenario).read_text()
-    scenario = Scenario.read(text)
+    scenario = Scenario.read(sys.stdin.read() if args.scenario == "-" else Path(args.scenario))
     if args.seed is not None:
         scenario = scenario.with_seed(args.seed)
     begun = time.perf_counter()
     found = Simulation(scenario).run()
     took = time.perf_counter() - begun
-    looks = telling(map(Look._make, found.decisions.itertuples(index=False)))
-    lines = [*((one.t, str(one)) for one in looks), *_machines(found.events)]
-    for _, line in sorted(lines, key=lambda one: one[0]):
+    for line in story(found, shutil.get_terminal_size().columns if sys.stdout.isatty() else 0):
         print(line)
     print(f"{clock(scenario.seconds)} of {scenario.name or args.scenario} in {took:.1f} s")
     if found.bill["cost"].any():
@@ -71,13 +65,3 @@ def main(args: argparse.Namespace) -> int:
         Path(args.figure).write_bytes(hpa_timeline(found.frame, found.events).png())
         print(f"the figure is in {args.figure}")
     return 0
-
-
-def _machines(events: pd.DataFrame) -> Iterator[tuple[float, str]]:
-    """What the cluster autoscaler told Pods and Nodes: when, and a line; what many heard, once."""
-    from labkit.simulate.decisions import clock
-
-    told = events[events["object"].str.match("Pod/|Node/")]
-    for (t, message), heard in told.groupby(["t", "message"], sort=False)["object"]:
-        more = f" and {len(heard) - 1} more" if len(heard) > 1 else ""
-        yield t, f"{clock(t)}  {heard.iloc[0]}{more}: {message}"

@@ -37,9 +37,13 @@ class Look(NamedTuple):
     rescale: bool
     error: str
 
+    @property
+    def change(self) -> str:
+        """From how many replicas to how many."""
+        return f"{self.current} → {self.desired}" if self.rescale else f"{self.current}"
+
     def __str__(self) -> str:
-        change = f"{self.current} → {self.desired}" if self.rescale else f"{self.current}"
-        return f"{clock(self.t)}  {self.hpa}  {change:<7}  {self.because}"
+        return f"{clock(self.t)}  {self.hpa}  {self.change}  {self.because}"
 
 
 def look(key: str, decision: Decision, time: float, t: float) -> Look:

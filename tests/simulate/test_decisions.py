@@ -47,7 +47,7 @@ def test_of_looks_alike_the_first_is_told(decisions):
     assert [one.t for one in told] == sorted(one.t for one in told)
     assert len(told) < 10 < len(decisions)
     assert sum(one.rescale for one in told) == 2
-    assert str(told[1]).startswith("0:02:13  myapp  1 → 3    4 replicas = ceil(1 × 106 % / 30 %);")
+    assert str(told[1]).startswith("0:02:13  myapp  1 → 3  4 replicas = ceil(1 × 106 % / 30 %);")
 
 
 def test_a_simulation_can_be_played_from_look_to_look(lesson, decisions):
