@@ -90,7 +90,7 @@ def chapters(language: str = "en") -> list[Chapter]:
 def headings(markdown: str) -> list[tuple[int, str]]:
     """(level, text) of each heading."""
     found = [node for node in _nodes(markdown) if node["type"] == "heading"]
-    return [(node["attrs"]["level"], plain(node)) for node in found]
+    return [(node["attrs"]["level"], plain(node, code=True)) for node in found]
 
 
 def links(markdown: str) -> list[str]:
@@ -110,13 +110,13 @@ def words(markdown: str) -> str:
     return " ".join(plain(node) for node in _parse(markdown) if node["type"] not in kept)
 
 
-def plain(node: Mapping) -> str:
-    """The text of a part of Markdown, without its code and formulas."""
-    if node["type"] in ("codespan", "inline_math", "inline_html"):
+def plain(node: Mapping, *, code: bool = False) -> str:
+    """The text of a part of Markdown, without its formulas, and without its code unless asked."""
+    if node["type"] in ("inline_math", "inline_html") or (node["type"] == "codespan" and not code):
         return ""
     if node["type"] in ("softbreak", "linebreak"):
         return " "
-    inner = "".join(plain(child) for child in node.get("children", ()))
+    inner = "".join(plain(child, code=code) for child in node.get("children", ()))
     gap = "\n" if node["type"] in ("paragraph", "block_text", "table_cell") else ""
     return node.get("raw", "") + inner + gap
 
