@@ -9,6 +9,8 @@
     panels.py     its four panels
     labels.py     text that never collides
     score.py      a recording → one row of scores; pure
+    overlay.py    `compare`: several recordings in one figure; its panels and its `comparison`
+    frontier.py   `trade_off`: a sweep as points, cost against latency
     notebook.py   one display of a Jupyter cell, and `LiveFigure`
 
 Everything shown here could have been asked for with kubectl, except the load, which only the
@@ -22,18 +24,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labkit.observe.figure import hpa_timeline
+    from labkit.observe.frontier import trade_off
     from labkit.observe.notebook import LiveFigure
+    from labkit.observe.overlay import compare
     from labkit.observe.recorder import Recorder
     from labkit.observe.score import Prices, scores
 
-__all__ = ["LiveFigure", "Prices", "Recorder", "hpa_timeline", "scores"]
+__all__ = [
+    "LiveFigure",
+    "Prices",
+    "Recorder",
+    "compare",
+    "hpa_timeline",
+    "scores",
+    "trade_off",
+]
 
 _PLACES = {
     "LiveFigure": "notebook",
     "Prices": "score",
     "Recorder": "recorder",
+    "compare": "overlay",
     "hpa_timeline": "figure",
     "scores": "score",
+    "trade_off": "frontier",
 }
 
 

@@ -135,7 +135,8 @@ def page(
     """A figure with its title, room for so many rows of a key, and panels of these heights."""
     figure = Timeline(figsize=(WIDTH, 1), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
-    heading = Text(0, 0, title, fontsize=13, fontweight="bold", color="#222222")
+    style = {"fontsize": 13, "fontweight": "bold", "color": "#222222", "parse_math": False}
+    heading = Text(0, 0, title, **style)
     heading.set_figure(figure)
     lines = wrap(heading, (WIDTH - 0.3) * figure.dpi)
     top = 0.16 + 0.25 * len(lines) + (0.56 if rows else 0.36)
@@ -143,8 +144,8 @@ def page(
     height = top + sum(heights) + _GAP * (len(heights) - 1) + bottom
     figure.set_size_inches(WIDTH, height)
     figure.text(
-        0.15 / WIDTH, 1 - 0.13 / height, "\n".join(lines), fontsize=13, fontweight="bold",
-        color="#222222", va="top", linespacing=1.25, gid="title",
+        0.15 / WIDTH, 1 - 0.13 / height, "\n".join(lines), va="top", linespacing=1.25,
+        gid="title", **style,
     )  # fmt: skip
     axes, y = [], height - top
     for panel in heights:

@@ -67,12 +67,12 @@ def draw_load(axes: Axes, df: pd.DataFrame) -> None:
     t, y = steps(offered, before=True)
     axes.plot(t, y, color=dark(LOAD), linewidth=1.3, linestyle=(0, (4, 2)))
     # At the very end all may be zero, which says nothing: they are named where the load ends.
-    last = _last_above_zero(offered)
+    last = last_above_zero(offered)
     labels = [_rate(completed, last, "completed", LOAD), _rate(offered, last, "offered", LOAD)]
     if (errors > 0).any():
         t, y = steps(errors, before=True)
         axes.fill_between(t, y, facecolor="none", edgecolor=ERRORS, hatch="xxxxx", linewidth=0.6)
-        labels.append(_rate(errors, _last_above_zero(errors), "errors", ERRORS))
+        labels.append(_rate(errors, last_above_zero(errors), "errors", ERRORS))
     axes.set_ylim(0, max(1.0, 1.12 * np.nanmax([offered.max(), completed.max(), errors.max()])))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     name_lines(axes, labels)
@@ -267,7 +267,8 @@ def at_end(
     return Label(end, known.iloc[-1], text(known.iloc[-1]), color)
 
 
-def _last_above_zero(series: pd.Series) -> float:
+def last_above_zero(series: pd.Series) -> float:
+    """When a series was above zero for the last time; its end if it never was."""
     above = series.index[series > 0]
     return above[-1] if len(above) else series.last_valid_index()
 

@@ -80,7 +80,13 @@ def scores(
     `recording` is a `Recorder`, what a `Simulation` has recorded, or the table of either.  `prices`
     are `Prices` or a mapping of some of their names.  Raises UsageError.
     """
-    df, rates = frame_of(recording), prices_of(prices)
+    return scores_of(frame_of(recording), bill_of(recording), objective_ms, prices_of(prices))
+
+
+def scores_of(
+    df: pd.DataFrame, nodes_cost: float, objective_ms: float | None, rates: Prices
+) -> pd.Series:
+    """The same, of a table."""
     lasted = durations(df)
     late = latencies(df)
     pods = _Pods.of(df, lasted)
@@ -92,7 +98,7 @@ def scores(
         lost=_sum(df["errors"] * lasted),
         **pods._asdict(),
         cost=(pods.vcpu_seconds * rates.vcpu_hour + pods.gib_seconds * rates.gib_hour) / _HOUR,
-        nodes_cost=_bill(recording),
+        nodes_cost=nodes_cost,
         **_scaling(df["replicas_spec"].dropna()),
     )
     return pd.Series(found._asdict(), name="scores", dtype=float)
@@ -177,7 +183,8 @@ class _Pods(NamedTuple):
         return cls(_sum(running * lasted), _sum(cpu * share), _sum(memory * share))
 
 
-def _bill(recording: Any) -> float:
+def bill_of(recording: Any) -> float:
+    """What the nodes have cost, in dollars; NaN if the recording does not tell."""
     bill = getattr(recording, "bill", None)
     return float(bill["cost"].sum()) if isinstance(bill, pd.DataFrame) else math.nan
 

@@ -40,6 +40,13 @@ def percent(share: float) -> str:
     return f"{value:.0f} %" if value >= 1 else f"{value:.1g} %"
 
 
+def dollars(value: float) -> str:
+    """0.01487 → `$0.0149`, 12.5 → `$12.50`: three significant digits, and cents where there are."""
+    if value >= 1 or value == 0:
+        return f"${value:,.2f}"
+    return f"${float(f'{value:.3g}'):.{2 - math.floor(math.log10(value))}f}"
+
+
 def _two_digits(value: float) -> float:
     if value <= 0:
         return 0.0
