@@ -133,3 +133,23 @@ def event(name: str, reason: str, message: str) -> dict:
         "reason": reason,
         "message": message,
     }
+
+
+def container(
+    name: str,
+    *,
+    image: str = "",
+    labels: dict[str, str] | None = None,
+    env: dict[str, str] | None = None,
+    policy: str = "no",
+    state: str = "running",
+    address: str = "",
+) -> dict:
+    """A container of the engine: `rule-1` of the fleet's service rule."""
+    service = name.partition("-")[0]
+    return {
+        "kind": "Container",
+        "metadata": {"name": name, "labels": {"fleet": service} if labels is None else labels},
+        "spec": {"image": image or f"{service}:v1", "env": env or {}, "restartPolicy": policy},
+        "status": {"state": state, "address": address},
+    }

@@ -62,7 +62,7 @@ def test_a_resource_that_is_not_served_has_no_objects(labkit_home):
     [
         (None, "replicas", "made without a chapter"),
         ("04-deploy", "replica", "It has replicas, service, image"),
-        ("4-deploy", "replicas", "There is 00-start-here, 04-deploy"),
+        ("4-deploy", "replicas", "There is 00-start-here, 01-fleet"),
         ("04-deploy", "4-deploy/replicas", "no chapter '4-deploy'"),
     ],
 )

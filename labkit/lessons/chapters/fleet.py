@@ -164,7 +164,7 @@ USER = Exercise(
 
 
 def _no_fourth(world: World) -> str | None:
-    return None if _named(world, "rule-4") else _names(world.list(CONTAINERS))
+    return None if _named(world, "rule-4") else _names(_fleet(world, "rule"))
 
 
 def _other_image(world: World) -> str | None:
@@ -223,7 +223,7 @@ FOURTH = Exercise(
 
 
 def _no_web(world: World) -> str | None:
-    return None if _named(world, "web-1") else _names(world.list(CONTAINERS))
+    return None if _named(world, "web-1") else _names(_fleet(world, "web"))
 
 
 def _told(world: World) -> list[str]:
@@ -259,7 +259,7 @@ def _three_alone(world: World) -> str | None:
 
 ROUTE = Exercise(
     "route-to-all",
-    "web-1 knows all four replicas of rule",
+    "All four replicas of rule are known to web-1",
     wrong=(
         Wrong(
             "fewer-rules",
