@@ -120,6 +120,7 @@ class Autoscaling(View):
         panel.on_press(lambda _: self.end("stopped"))
         self._renew()
         self.recorder.start()
+        panel.words = _paragraphs(self.words())
         self._draw(panel)
         return panel
 
