@@ -56,6 +56,7 @@ EPOCH = times.parse("2026-01-01T00:00:00Z")
 
 _NAMESPACE = "default"
 _PATIENCE = 600  # seconds
+_DIGITS = 6  # of what is recorded: the last ones of a logarithm are not the same on all machines
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class Simulation:
     @property
     def seconds(self) -> float:
         """How much of the scenario has been played."""
-        return self._loop.time() - self._began
+        return round(self._loop.time() - self._began, _DIGITS)
 
     def run(self) -> Recording:
         """Play to the end, and close."""
@@ -275,7 +276,8 @@ class Simulation:
 
     def _row(self, load: Second) -> dict[str, float]:
         now = {"time": self._clock.now(), "t": self.seconds}
-        return {**now, **sample(self._answers()), **load._asdict()}
+        row = {**now, **sample(self._answers()), **load._asdict()}
+        return {name: round(value, _DIGITS) for name, value in row.items()}
 
     def _answers(self) -> Answers:
         deployment = self._deployment()
