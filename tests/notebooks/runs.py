@@ -13,7 +13,7 @@ from tests.notebooks.course import ROOT, Chapter
 CELL_SECONDS = 120
 CHAPTER_SECONDS = 240  # long before this a chapter is of no use to a learner
 FLAGS = [
-    "-q", "-p", "no:cacheprovider", "--noconftest", "--nbval-lax", "--nbval-current-env",
+    "-q", "-x", "-p", "no:cacheprovider", "--noconftest", "--nbval-lax", "--nbval-current-env",
     f"--nbval-cell-timeout={CELL_SECONDS}",
 ]  # fmt: skip
 

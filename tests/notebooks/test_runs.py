@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit import lessons
 from tests.conftest import tool
 from tests.notebooks import course, runs
 
@@ -26,8 +27,13 @@ def _needs_kubectl():
 
 @pytest.mark.timeout(runs.CHAPTER_SECONDS)
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=str)
-def test_a_chapter_passes_alone(labkit_home: Path, chapter: course.Chapter):
+def test_a_chapter_passes_alone_and_solves_its_exercises(
+    labkit_home: Path, chapter: course.Chapter
+):
     runs.run([chapter])
+    if any("lab.check(" in cell.source for cell in chapter.code):
+        rows = [row for row in lessons.progress().all if row.chapter == chapter.path.stem]
+        assert [row.exercise for row in rows if not row.entry.solved] == []
 
 
 @pytest.mark.timeout(2 * runs.CHAPTER_SECONDS * len(CHAPTERS))
