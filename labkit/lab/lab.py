@@ -11,16 +11,16 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from labkit.client import Client, kubeconfig
+from labkit.client import Client
 from labkit.client.sync import Portal
-from labkit.clusters import contexts, manage, paths, settings
+from labkit.clusters import contexts, paths, settings
 from labkit.clusters.contexts import ForeignCluster
 from labkit.errors import UsageError, WaitTimeout
 from labkit.kube import conditions, kinds, resources
 from labkit.lab import containers, faces, kubectl, magics, manifests, reach, target
+from labkit.lab.clients import Clients
 from labkit.lab.objects import Objects, spoken
 from labkit.lab.ownership import Ownership
 from labkit.lab.watching import Watching, recorder
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from labkit.widgets.scheduling import Placement
 
 
-class Lab:
+class Lab(Clients):
     """A cluster, as a notebook uses it.
 
     `chapter` is the name of the notebook, such as `04-deploy`: what chapters have made is deleted
@@ -77,52 +77,6 @@ class Lab:
         magics.register(self)
         if chapter:
             self._delete(all_chapters=True)
-
-    # -- the clients --------------------------------------------------------------------------
-
-    @cached_property
-    def api(self):
-        """The official client's `ApiClient` (package `kubernetes`) for this cluster."""
-        from kubernetes import config
-
-        return config.new_client_from_config(str(self.cluster.kubeconfig))
-
-    @cached_property
-    def core(self):
-        """The official client's `CoreV1Api`: Pods, Services, nodes, ..."""
-        from kubernetes import client
-
-        return client.CoreV1Api(self.api)
-
-    @cached_property
-    def apps(self):
-        """The official client's `AppsV1Api`: Deployments and ReplicaSets."""
-        from kubernetes import client
-
-        return client.AppsV1Api(self.api)
-
-    @cached_property
-    def docker(self):
-        """The Docker SDK's client for the container engine under the nodes."""
-        import docker
-
-        host = target.own(self.cluster, "lab.docker").docker_host
-        return docker.DockerClient(base_url=host)
-
-    @property
-    def parts(self):
-        """The parts of a cluster of separate parts, to stop and start: see `clusters.parts`.
-
-        Raises ClusterError where all of them share one process.
-        """
-        from labkit.clusters.parts import Parts
-
-        return Parts(target.own(self.cluster, "lab.parts").name)
-
-    def _connect(self) -> Client:
-        """A client of its own for whoever outlives a cell; close it."""
-        foreign = isinstance(self.cluster, ForeignCluster)
-        return self.cluster.client() if foreign else _client(self.cluster)
 
     # -- making and deleting ------------------------------------------------------------------
 
@@ -372,10 +326,6 @@ def _checked(chapter: str | None) -> str | None:
         "It has letters, digits, dashes, dots and underscores, as the notebook's file has.",
         'Try: lab = labkit.Lab("04-deploy")',
     )
-
-
-def _client(cluster: manage.ClusterInfo) -> Client:
-    return Client(kubeconfig.transport(cluster.kubeconfig))
 
 
 def _close(portal: Portal, client: Client, watching: Watching, proxy: reach.ApiProxy) -> None:

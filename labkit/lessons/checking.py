@@ -15,7 +15,7 @@ from labkit.lessons.table import Progress
 from labkit.lessons.world import Read, World
 
 #: How long (s) a check waits for what may come right by itself, and from one look to the next.
-PATIENCE, _PAUSE = 15.0, 0.5
+PATIENCE, _PAUSE = 10.0, 0.5
 
 
 def check(

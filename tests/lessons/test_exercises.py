@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from labkit import lessons
+from tests.notebooks import course
 
 MODULES = sorted(path.stem for path in (Path(__file__).parent / "cases").glob("[a-z]*.py"))
 CASES = {
@@ -71,6 +72,17 @@ def test_names_can_be_typed_and_texts_are_sentences(
     for text in (exercise.right, *(wrong.hint for wrong in exercise.wrong)):
         assert text.rstrip("`")[-1] in ".?"
         assert text.count("`") % 2 == 0
+
+
+@pytest.mark.parametrize("notebook", course.chapters(), ids=str)
+def test_a_notebook_with_checks_asks_for_each_of_its_exercises(notebook: course.Chapter):
+    asked = {
+        name
+        for cell in notebook.code
+        for name in re.findall(r"""lab\.check\(["']([^"']+)["']\)""", cell.source)
+    }
+    known = {one.name for place, one in EXERCISES if place.name == notebook.path.stem}
+    assert asked in (known, set())
 
 
 def test_exercises_of_a_chapter_have_different_names():
