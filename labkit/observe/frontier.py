@@ -21,7 +21,7 @@ from labkit.errors import UsageError
 from labkit.observe import figure, panels, units
 from labkit.observe.comparison import cost_column
 from labkit.observe.figure import Timeline
-from labkit.observe.labels import Label, name_lines
+from labkit.observe.labels import Label, name_lines, shortened
 from labkit.observe.panels import QUIET, READY, THRESHOLD
 from labkit.observe.score import Scores
 
@@ -157,22 +157,12 @@ def _name(paths: Sequence[str], values: Hashable) -> str:
     if len(paths) == 1 and isinstance(values[0], str):
         return values[0]
     return ", ".join(
-        f"{name} {_value(value)}" for name, value in zip(_short(paths), values, strict=True)
+        f"{name} {_value(value)}" for name, value in zip(shortened(paths), values, strict=True)
     )
 
 
 def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _short(paths: Sequence[str]) -> list[str]:
-    """The ends of paths, as much as is needed to tell them apart."""
-    parts = [path.split(".") for path in paths]
-    for length in itertools.count(1):
-        ends = [".".join(part[-length:]) for part in parts]
-        if len(set(ends)) == len(ends):
-            return ends
-    raise AssertionError  # whole paths differ
 
 
 def _dress(axes: Axes, points: Sequence[Point], objective_ms: float | None) -> None:

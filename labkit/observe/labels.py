@@ -78,6 +78,16 @@ def name_lines(axes: Axes, labels: Sequence[Label], *, size: float = 9.0) -> Non
         )
 
 
+def shortened(paths: Sequence[str]) -> list[str]:
+    """The ends of dotted paths, as much of them as is needed to tell them apart."""
+    parts = [path.split(".") for path in paths]
+    for length in range(1, max(map(len, parts), default=0)):
+        ends = [".".join(part[-length:]) for part in parts]
+        if len(set(ends)) == len(ends):
+            return ends
+    return list(paths)
+
+
 def _fraction(axes: Axes, label: Label) -> float:
     """Where the label's point is between the bottom (0) and the top (1) of the axes."""
     shown = axes.transData.transform((label.x, label.y))

@@ -31,6 +31,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=int, help="another seed than the scenario's")
     parser.add_argument("--csv", metavar="F", help="write a row for every second to this file")
     parser.add_argument("--figure", metavar="F", help="draw what happened into this PNG file")
+    parser.add_argument(
+        "--sweep",
+        metavar="PATH=V1,V2",
+        action="append",
+        help="play with each of the values, and of several such with all combinations, for a table "
+        "of scores: --sweep hpa.spec.minReplicas=1,2 --sweep seed=1,2,3",
+    )
+    parser.add_argument("--objective", metavar="MS", type=float, help="of p99, for the scores")
     parser.set_defaults(func=main)
 
 
@@ -39,11 +47,16 @@ def main(args: argparse.Namespace) -> int:
     if args.example or not args.scenario:
         print(_EXAMPLES[args.example or "lesson"].read_text(), end="")
         return 0
+    given = sys.stdin.read() if args.scenario == "-" else Path(args.scenario)
+    if args.sweep:
+        from labkit.simulate import sweep_cli
+
+        return sweep_cli.run(args, given)
     from labkit.simulate import Scenario, Simulation
     from labkit.simulate.decisions import clock
     from labkit.simulate.story import story
 
-    scenario = Scenario.read(sys.stdin.read() if args.scenario == "-" else Path(args.scenario))
+    scenario = Scenario.read(given)
     if args.seed is not None:
         scenario = scenario.with_seed(args.seed)
     begun = time.perf_counter()

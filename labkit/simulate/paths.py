@@ -43,21 +43,23 @@ def vary(scenario: Scenario | Path | str | Mapping, changes: Mapping[str, Any]) 
 
     Where the scenario is one already, and not its text, `load` can only be changed as a whole.
     """
+    directory = scenario.parent if isinstance(scenario, Path) else Path()
+    varied = _opened(scenario)
     for path, value in changes.items():
-        scenario = _changed(opened(scenario), path, value)
-    return scenario if isinstance(scenario, Scenario) else Scenario.read(scenario)
+        varied = _changed(varied, path, value)
+    return varied if isinstance(varied, Scenario) else Scenario.read(varied, directory)
 
 
-def opened(scenario: Scenario | Path | str | Mapping) -> Scenario | Mapping:
-    """The same, read from its file or text, with a list of manifests."""
-    if isinstance(scenario, Path):
-        scenario = scenario.read_text()
-    if isinstance(scenario, str):
-        scenario = yaml.safe_load(scenario)
-    if isinstance(scenario, Mapping) and isinstance(scenario.get("manifests"), str):
-        found = [one for one in yaml.safe_load_all(scenario["manifests"]) if one]
-        return {**scenario, "manifests": found}
-    return scenario if isinstance(scenario, Scenario | Mapping) else Scenario.read(scenario)
+def _opened(scenario: Scenario | Path | str | Mapping) -> Scenario | Mapping:
+    """The same as a scenario, or as what YAML gives, with a list of manifests."""
+    if isinstance(scenario, Scenario):
+        return scenario
+    Scenario.read(scenario)  # says better what is wrong than what follows
+    text = scenario.read_text() if isinstance(scenario, Path) else scenario
+    given = yaml.safe_load(text) if isinstance(text, str) else text
+    if not isinstance(given["manifests"], str):
+        return given
+    return {**given, "manifests": [one for one in yaml.safe_load_all(given["manifests"]) if one]}
 
 
 def _changed(scenario: Scenario | Mapping, path: str, value: Any) -> Scenario | Mapping:

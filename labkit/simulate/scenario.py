@@ -116,12 +116,12 @@ class Scenario:
         return replace(self, seed=seed)
 
     @classmethod
-    def read(cls, text: str | Path | Mapping) -> Scenario:
+    def read(cls, text: str | Path | Mapping, directory: Path = Path()) -> Scenario:
         """From YAML, the path of a file, or what YAML would give.  Raises UsageError.
 
-        Paths in it begin in the directory of the file, or else in the working directory.
+        Paths in it begin in the directory of the file, or else in `directory`.
         """
-        directory = text.parent if isinstance(text, Path) else Path()
+        directory = text.parent if isinstance(text, Path) else directory
         if isinstance(text, Path):
             text = _text(text)
         try:

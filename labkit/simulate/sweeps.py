@@ -15,12 +15,11 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from labkit.clock import Clock
 from labkit.errors import UsageError
@@ -65,22 +64,6 @@ def sweep(
             rows[number] = {**shown, **_scores(answer, settings)}
             bar.step()
     return pd.DataFrame(rows)
-
-
-def parse(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """`["hpa.spec.minReplicas=1,2", "seed=1,2"]` → what `sweep` goes over.  Raises UsageError."""
-    over = {}
-    for text in texts:
-        path, sign, values = text.partition("=")
-        found = yaml.safe_load(f"[{values}]") if sign and values else None
-        if not path or not found:
-            raise UsageError(
-                f"--sweep {text} says no values.",
-                "It is a path and its values.",
-                "Write for example --sweep hpa.spec.minReplicas=1,2",
-            )
-        over[path] = found
-    return over
 
 
 def _grid(over: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -65,6 +65,13 @@ def test_the_load_of_a_scenarios_text_is_reached_by_the_number_of_its_piece():
     assert vary(TEXT, {"load.1.rate": 33}).load.peak == 33
 
 
+def test_a_trace_beside_the_scenarios_file_is_found_from_anywhere(tmp_path):
+    (tmp_path / "rates.csv").write_text("t,rate\n0,5\n60,9\n120,9\n")
+    given = yaml.safe_load(TEXT) | {"load": [{"trace": "rates.csv"}], "minutes": 2}
+    (tmp_path / "scenario.yaml").write_text(yaml.safe_dump(given))
+    assert vary(tmp_path / "scenario.yaml", {"seed": 3}).load.peak == 9
+
+
 def test_several_settings_are_set_together():
     found = vary(TEXT, {"seed": 5, "hpa.spec.minReplicas": 2, "hpa.spec.maxReplicas": 9})
     spec = autoscaler(found)

@@ -9,14 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from labkit.cli import main
 from labkit.errors import UsageError
 from labkit.observe.score import Scores
 from labkit.simulate import Scenario, Simulation
 from labkit.simulate.cli import LESSON
 from labkit.simulate.paths import vary
-from labkit.simulate.sweeps import bar, parse, sweep
+from labkit.simulate.sweep_cli import parse
+from labkit.simulate.sweeps import bar, sweep
 from labkit.simulate.workers import processors
 
 SHORT = vary(LESSON, {"minutes": 5})
@@ -131,6 +134,17 @@ def test_settings_come_from_a_command_line_as_yaml():
     }
     with pytest.raises(UsageError, match="--sweep seed says no values"):
         parse(["seed"])
+
+
+def test_a_command_line_gets_the_table_and_a_figure(tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in ("out.csv", "out.png")]
+    sweeps = ["--sweep", "hpa.spec.minReplicas=1,2", "--sweep", "minutes=5"]
+    files = ["--csv", paths[0], "--figure", paths[1]]
+    assert main(["simulate", str(LESSON), *sweeps, "--objective", "250", *files]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split()[:3] == ["minReplicas", "minutes", "seconds_over"]
+    assert len(pd.read_csv(paths[0])) == 2
+    assert Path(paths[1]).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_bar_tells_how_much_is_left():
