@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from labkit.errors import UsageError
 from labkit.observe import units
@@ -35,6 +36,14 @@ _STYLES = (
 _INK, _GRID, _FRAME = "#333333", "#E8E8E8", "#BBBBBB"
 _LEFT, _RIGHT = 0.75, 1.75  # inches
 _PANELS, _GAP = (2.1, 1.5), 0.75
+_MARKER = 8  # dots, from the middle of a marker to its edge
+#: Where a point's name may stand: right, above, beneath, left; in points from the marker's middle.
+_SIDES = (
+    (8, 0, "left", "center"),
+    (0, 7, "center", "bottom"),
+    (0, -7, "center", "top"),
+    (-8, 0, "right", "center"),
+)
 
 
 class Point(NamedTuple):
@@ -110,13 +119,32 @@ def _draw_points(axes: Axes, points: list[Point], objective_ms: float) -> None:
     _dress(axes, f"Seconds in which p99 was above {objective}, against dollars")
     axes.set_xlim(0, 1.15 * max(one.cost for one in points) or 1.0)
     axes.set_ylim(0, 1.15 * max(one.over for one in points) or 1.0)
-    labels = []
     for one, (color, _, marker) in zip(points, _STYLES, strict=False):
         axes.plot(one.cost, one.over, marker, color=color, markersize=9)
-        labels.append(Label(one.cost, one.over, one.name, _dark(color)))
-    name_lines(axes, labels)
+    _name_points(axes, points)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"${value:.2f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} s"))
+
+
+def _name_points(axes: Axes, points: list[Point]) -> None:
+    """Each name beside its point, on the first side where it covers neither point nor name."""
+    places = axes.transData.transform([(one.cost, one.over) for one in points])
+    taken = [
+        Bbox.from_bounds(x - _MARKER, y - _MARKER, 2 * _MARKER, 2 * _MARKER) for x, y in places
+    ]
+    for one, (color, *_) in zip(points, _STYLES, strict=False):
+        for x, y, across, up in _SIDES:
+            text = axes.annotate(
+                one.name, (one.cost, one.over), xytext=(x, y), textcoords="offset points",
+                ha=across, va=up, fontsize=9, color=_dark(color), annotation_clip=False,
+            )  # fmt: skip
+            box = text.get_window_extent()
+            inside = box.x0 >= axes.bbox.x0 and box.x1 <= axes.figure.bbox.x1
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+            if (x, y, across, up) != _SIDES[-1]:
+                text.remove()
+        taken.append(box)
 
 
 def _draw_rates(axes: Axes, recordings: Mapping[str, Recording]) -> None:
