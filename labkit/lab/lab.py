@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.client import Client
 from labkit.client.sync import Portal
 from labkit.clusters import contexts, paths, settings
 from labkit.clusters.contexts import ForeignCluster
-from labkit.errors import UsageError, WaitTimeout
+from labkit.errors import ClusterError, UsageError, WaitTimeout
 from labkit.kube import conditions, kinds, resources
 from labkit.lab import containers, faces, kubectl, magics, manifests, reach, target
 from labkit.lab.clients import Clients
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from labkit.widgets.autoscaling import Autoscaling
     from labkit.widgets.cluster_map import ClusterMap
     from labkit.widgets.scheduling import Placement
+
+T = TypeVar("T")
 
 
 class Lab(Clients):
@@ -78,6 +80,17 @@ class Lab(Clients):
         if chapter:
             self._delete(all_chapters=True)
 
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a conversation with the API server.  Raises ClusterError for no answer."""
+        try:
+            return self._portal.run(work)
+        except OSError as error:
+            raise ClusterError(
+                f"The API server at {self.cluster.server} does not answer: {error}.",
+                "The cluster was probably stopped since this notebook's first cell.",
+                "See what is up (labkit status in a terminal), and run the first cell again.",
+            ) from None
+
     # -- making and deleting ------------------------------------------------------------------
 
     def kubectl(self, command: str, *, input: str | None = None) -> None:
@@ -90,7 +103,7 @@ class Lab(Clients):
         done = kubectl.run(arguments, input=input)
         if names := kubectl.made(done.lines):
             namespace = kubectl.namespace_of(arguments)
-            self._portal.run(self._ownership.note((name, namespace) for name in names))
+            self._run(self._ownership.note((name, namespace) for name in names))
         if done.error:
             raise done.error
 
@@ -100,11 +113,11 @@ class Lab(Clients):
         What it creates is remembered for `reset`.  Raises UsageError.
         """
         text = manifests.text(manifest)
-        self._portal.run(self._ownership.take_known(manifests.names(text)))
+        self._run(self._ownership.take_known(manifests.names(text)))
         try:
             self.kubectl("apply -f -", input=text)
         finally:
-            self._portal.run(self._ownership.note())
+            self._run(self._ownership.note())
 
     def reset(self, *names: str) -> None:
         """Delete what this chapter made, and all that it owns; wait for the end.
@@ -115,16 +128,16 @@ class Lab(Clients):
         is not the lab's own.
         """
         wanted = [(name, "") for name in names]
-        self._portal.run(self._ownership.take(wanted))
+        self._run(self._ownership.take(wanted))
         gone = self._delete(all_chapters=False)
-        self._portal.run(self._ownership.take(wanted))
+        self._run(self._ownership.take(wanted))
         if not gone:
             print("Nothing to delete.")
 
     def _delete(self, *, all_chapters: bool) -> bool:
         """Delete what is recorded; whether there was anything."""
         self._watching.stop()
-        gone = self._portal.run(self._ownership.delete(all_chapters=all_chapters))
+        gone = self._run(self._ownership.delete(all_chapters=all_chapters))
         for one in reversed(gone):  # the first that was made is the last to go
             self._until(one.name, lambda seen: not seen, "is gone", 60, one.namespace)
         if gone:
@@ -135,7 +148,7 @@ class Lab(Clients):
 
     def get(self, name: str) -> dict:
         """The object `kind/name` of the current namespace as the API has it.  Raises ApiError."""
-        return self._portal.run(self._objects.get(name))
+        return self._run(self._objects.get(name))
 
     def wait(
         self,
@@ -165,7 +178,7 @@ class Lab(Clients):
         timeout: float,
         namespace: str = "",
     ) -> None:
-        last = self._portal.run(self._objects.follow(name, meets, timeout, namespace))
+        last = self._run(self._objects.follow(name, meets, timeout, namespace))
         if not meets(last):
             fix = f"Look closer: !kubectl describe {name}"
             raise WaitTimeout(f"the moment when {name} {goal}", timeout, kinds.state(last), fix)
@@ -208,7 +221,7 @@ class Lab(Clients):
         """What virtual nodes have cost until now: a DataFrame, one row per node, in dollars."""
         from labkit.observe.bill import bill
 
-        return bill(self._portal.run(self._objects.client.list(resources.NODES))["items"])
+        return bill(self._run(self._objects.client.list(resources.NODES))["items"])
 
     def explain_scheduling(self, pod: str | Mapping) -> Placement:
         """Why a Pod is where it is, or nowhere: every filter and score of every node, with reasons.
@@ -227,7 +240,7 @@ class Lab(Clients):
             given = self.get(pod if "/" in pod else f"pod/{pod}")
         else:
             given = pod
-        return Placement(self._portal.run(question(self._objects.client, given)))
+        return Placement(self._run(question(self._objects.client, given)))
 
     # -- live views ---------------------------------------------------------------------------
 
@@ -269,7 +282,7 @@ class Lab(Clients):
     def _ingress_url(self, ingress: Mapping) -> str:
         client = self._objects.client
         controller = client.get(resources.SERVICES, "ingress-controller", "kube-system")
-        port = self._portal.run(controller)["spec"]["ports"][0]["nodePort"]
+        port = self._run(controller)["spec"]["ports"][0]["nodePort"]
         return reach.ingress_url(ingress, port)
 
     def open(self, service: str):
@@ -300,7 +313,7 @@ class Lab(Clients):
     def _list(self, resource: resources.Resource, namespace: str | None) -> list[dict]:
         if resource.version == "docker":
             return containers.described(self.docker)
-        return self._portal.run(self._objects.client.list(resource, namespace))["items"]
+        return self._run(self._objects.client.list(resource, namespace))["items"]
 
     # -- what a notebook shows ----------------------------------------------------------------
 

@@ -94,6 +94,11 @@ class Recorder:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
+    def __repr__(self) -> str:
+        frame = self.frame()
+        last = f"{frame['t'].iloc[-1]:.0f} s, {describe(frame.iloc[-1])}" if len(frame) else "nothing"
+        return f"<Recorder of deployment/{self.deployment}: {last}>"
+
     def load_second(self, row: Mapping[str, Any]) -> None:
         """Take over a second of a load: the `on_second` of `labkit.load.run` and `start`."""
         with self._news:

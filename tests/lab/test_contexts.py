@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import labkit
-from labkit.errors import UsageError
+from labkit.errors import ClusterError, UsageError
 from tests.lab.conftest import POD
 
 WEB = """
@@ -152,3 +152,9 @@ def test_what_the_file_says_now_counts_not_what_it_said(foreign):
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:2"
     foreign.write_text(yaml.safe_dump(config))
     assert labkit.Lab().cluster.server == "https://127.0.0.1:2"
+
+
+def test_a_cluster_that_does_not_answer_is_named(foreign, monkeypatch):
+    monkeypatch.setenv("LABKIT_CONTEXT", "production")
+    with pytest.raises(ClusterError, match=r"https://127\.0\.0\.1:1 does not answer"):
+        labkit.Lab("04-deploy")
