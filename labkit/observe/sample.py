@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit.kube import times
 from labkit.kube.pods import is_active, phase
@@ -63,14 +63,59 @@ class Answers:
     events: Sequence[Object] = ()
 
 
+class PodTraits(NamedTuple):
+    """All that a row looks at in a Pod: its phase, and what its containers request."""
+
+    phase: str
+    cpu: tuple[str, ...]
+    memory: tuple[str, ...]
+
+
 def sample(answers: Answers) -> dict[str, float]:
     """The columns from `replicas_spec` to `pods_pending`."""
+    counts, cores = None, None
+    if answers.pods is not None:
+        counts = Counter(traits for pod in answers.pods if (traits := pod_traits(pod)))
+    if answers.pod_metrics:
+        cores = used(answers.pod_metrics)
+    return columns(answers.deployment, answers.autoscaler, cores, counts)
+
+
+def columns(
+    deployment: Object | None,
+    autoscaler: Object | None,
+    cores: Fraction | None,
+    counts: Mapping[PodTraits, int] | None,
+) -> dict[str, float]:
+    """The same from the `cores` that all Pods use, and how many Pods of each kind there are."""
     return {
-        **_replicas(answers.deployment),
-        **_autoscaler(answers.autoscaler),
-        "cpu_milli_total": _usage(answers.pod_metrics),
-        **_pods(answers.pods),
+        **_replicas(deployment),
+        **_autoscaler(autoscaler),
+        "cpu_milli_total": NAN if cores is None else float(cores / _MILLI),
+        **_pods(counts),
     }
+
+
+def pod_traits(pod: Object) -> PodTraits | None:
+    """What kind of Pod this is; None for one that has ended or is being deleted."""
+    if not is_active(pod):
+        return None
+    requests = [
+        (container.get("resources") or {}).get("requests") or {}
+        for container in pod["spec"]["containers"]
+    ]
+    cpu, memory = (
+        tuple(each[resource] for each in requests if each.get(resource) is not None)
+        for resource in ("cpu", "memory")
+    )
+    return PodTraits(phase(pod), cpu, memory)
+
+
+def used(pod_metrics: Iterable[Object]) -> Fraction:
+    """The cores that Pods use, by their PodMetrics."""
+    return _total(
+        Counter(one["usage"]["cpu"] for metrics in pod_metrics for one in metrics["containers"])
+    )
 
 
 def find_autoscaler(autoscalers: Iterable[Object], deployment: str) -> Object | None:
@@ -147,42 +192,32 @@ def _utilization(metrics: Sequence[Object] | None, part: str) -> float:
     return NAN
 
 
-def _usage(pod_metrics: Sequence[Object] | None) -> float:
-    if not pod_metrics:
-        return NAN
-    usages = [
-        container["usage"]["cpu"] for metrics in pod_metrics for container in metrics["containers"]
-    ]
-    return _total(usages, _MILLI)
-
-
-def _pods(pods: Sequence[Object] | None) -> dict[str, float]:
-    if pods is None:
+def _pods(counts: Mapping[PodTraits, int] | None) -> dict[str, float]:
+    if counts is None:
         return dict.fromkeys(_POD_COLUMNS, NAN)
-    active = [pod for pod in pods if is_active(pod)]
-    phases = [phase(pod) for pod in active]
+    phases, cpu, memory = Counter(), Counter(), Counter()
+    for traits, count in counts.items():
+        phases[traits.phase] += count
+        for amount in traits.cpu:
+            cpu[amount] += count
+        for amount in traits.memory:
+            memory[amount] += count
     return {
-        "cpu_request_milli": _requests(active, "cpu", _MILLI),
-        "memory_request_mib": _requests(active, "memory", _MIB),
-        "pods_running": float(phases.count("Running")),
-        "pods_pending": float(phases.count("Pending")),
+        "cpu_request_milli": _requested(cpu, _MILLI),
+        "memory_request_mib": _requested(memory, _MIB),
+        "pods_running": float(phases["Running"]),
+        "pods_pending": float(phases["Pending"]),
     }
 
 
-def _requests(pods: Iterable[Object], resource: str, unit: Fraction) -> float:
-    requests = [
-        ((container.get("resources") or {}).get("requests") or {}).get(resource)
-        for pod in pods
-        for container in pod["spec"]["containers"]
-    ]
-    known = [request for request in requests if request is not None]
-    return _total(known, unit) if known else NAN
+def _requested(amounts: Mapping[str, int], unit: Fraction) -> float:
+    return float(_total(amounts) / unit) if any(amounts.values()) else NAN
 
 
-def _total(quantities: Iterable[str], unit: Fraction) -> float:
-    """Their sum in units; Pods alike say the same, and adding up exactly is slow."""
-    counted = Counter(quantities).items()
-    return float(sum(parse_quantity(text) * count for text, count in counted) / unit)
+def _total(quantities: Mapping[str, int]) -> Fraction:
+    """Their sum; Pods alike say the same, and adding up exactly is slow."""
+    total = (parse_quantity(text) * count for text, count in quantities.items() if count)
+    return sum(total, Fraction(0))
 
 
 def _number(value: float | None) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from labkit.apiserver.core import APIServer
 from labkit.apiserver.request import User
@@ -25,6 +25,7 @@ from labkit.metrics.resource_api import GROUP, VERSION, ResourceMetrics
 from labkit.metrics.storage import Storage
 from labkit.scheduler import Scheduler
 from labkit.scheduler.snapshot import Snapshot
+from labkit.simulate.census import Census
 from labkit.simulate.machines import ClusterAutoscaling, Machines
 from labkit.simulate.nodes import ModelNodes
 from labkit.simulate.prices import FIXED, ON_DEMAND, Account, Ledger
@@ -34,10 +35,13 @@ _MASTERS = ("system:masters",)
 
 
 class SimulatedCluster:
-    """Everything but the application; `usage` tells what all Pods have used."""
+    """Everything but the application; `usage` tells what all Pods have used, `census` counts."""
 
-    def __init__(self, scenario: Scenario, clock: Clock, usage: Callable[[], Batch]) -> None:
+    def __init__(
+        self, scenario: Scenario, clock: Clock, usage: Callable[[], Batch], census: Census
+    ) -> None:
         self._scenario, self._clock, self._usage = scenario, clock, usage
+        self._census = census
         source = random.Random(scenario.seed)
         names.seed(source.getrandbits(64))
         self.api = APIServer(MemoryStore(), clock, service_cidr="10.96.0.0/12")
@@ -55,6 +59,7 @@ class SimulatedCluster:
             start=scenario.start,
             stop=scenario.stop,
         )
+        self.nodes.follow(census.changed)
         self.ledger = Ledger()
         self._machines: Machines | None = None
         self.cluster_autoscaler: ClusterAutoscaler | None = None
@@ -62,7 +67,6 @@ class SimulatedCluster:
             self._scale_machines(scenario.cluster_autoscaler, source)
         self._storage = Storage(self._resolution)
         self._metrics = ResourceMetrics(self._storage, self.nodes.pods, {})
-        self.pod_metrics: Sequence[Mapping] = ()  # of all Pods, as they were last measured
         self._metrics_missing_until = 0.0
         self._task: asyncio.Task | None = None
 
@@ -121,7 +125,7 @@ class SimulatedCluster:
             pause = self._resolution
             self._storage.store(self._usage())
             listed = self._metrics.answer(f"/apis/{GROUP}/{VERSION}/pods", {}, "")
-            self.pod_metrics = listed["items"]
+            self._census.measured(listed["items"])
 
     def miss_metrics(self, seconds: float) -> None:
         """The metrics API does not answer, for so many seconds from now."""

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Protocol
 
 from labkit.client import ApiError, Client, Informer
+from labkit.client.informer import Handler
 from labkit.clock import Clock
 from labkit.kube import objects, pods
 from labkit.kube.resources import LEASES, NODES, PODS
@@ -88,6 +89,10 @@ class ModelNodes:
         self._slowness = (1.0, 0.0)  # Pods take so many times as long to start, until then
         self._back_offs: dict[str, backoff.BackOff] = {}  # by uid, of Pods whose container died
         self._tasks: set[asyncio.Task] = set()
+
+    def follow(self, handler: Handler) -> None:
+        """Tell `handler(old, new)` of every change of a Pod; to be called before `start`."""
+        self._informer.add_handler(handler)
 
     async def start(self) -> None:
         """Follow the Pods, and keep the Leases of all nodes."""

@@ -26,7 +26,7 @@ from labkit.controllers.cluster_autoscaler import ClusterAutoscaler
 from labkit.controllers.podautoscaler import Decision, HorizontalPodAutoscalerController
 from labkit.controllers.podautoscaler.scale_target import NoMatchError, ScaleTargets
 from labkit.errors import UsageError
-from labkit.kube import objects, selectors, times
+from labkit.kube import times
 from labkit.kube.resources import (
     DEPLOYMENTS,
     EVENTS,
@@ -38,13 +38,13 @@ from labkit.observe.sample import (
     COLUMNS,
     EVENT_COLUMNS,
     MARK,
-    Answers,
+    columns,
     event_row,
     find_autoscaler,
-    sample,
 )
 from labkit.simulate import prices
 from labkit.simulate.application import PodModel, Second, cores_of, second
+from labkit.simulate.census import Census
 from labkit.simulate.cluster import SimulatedCluster
 from labkit.simulate.decisions import Look, look
 from labkit.simulate.faults import strike
@@ -84,6 +84,10 @@ class Simulation:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
+        target = _under_load(scenario)
+        self._name, self._place = target["metadata"]["name"], _namespace(target)
+        selector = (target.get("spec") or {}).get("selector") or {}
+        self._census = Census(self._place, selector)
         self._loop = VirtualLoop()
         self._models: dict[str, PodModel] = {}
         self._rows: list[dict[str, float]] = []
@@ -104,7 +108,7 @@ class Simulation:
 
     async def _start(self) -> None:
         self._clock = LoopClock(EPOCH)
-        self._cluster = SimulatedCluster(self.scenario, self._clock, self._usage)
+        self._cluster = SimulatedCluster(self.scenario, self._clock, self._usage, self._census)
         client = self._cluster.client
         self._deployments = Informer(client, DEPLOYMENTS, self._clock)
         self._autoscalers = Informer(client, HORIZONTAL_POD_AUTOSCALERS, self._clock)
@@ -162,7 +166,7 @@ class Simulation:
                 "The API server does not serve it.",
                 "Look for a spelling mistake in apiVersion and kind of the manifest.",
             ) from error
-        namespace = manifest["metadata"].get("namespace", _NAMESPACE)
+        namespace = _namespace(manifest)
         await client.create(resource, dict(manifest), namespace if resource.namespaced else None)
 
     # What passes
@@ -239,9 +243,8 @@ class Simulation:
         scenario, running = self.scenario, self._cluster.nodes.running
         for uid in self._models.keys() - running.keys():
             del self._models[uid]
-        ours = selectors.from_label_selector(self._deployment()["spec"]["selector"])
         for uid, pod in running.items():
-            if uid not in self._models and selectors.matches(ours, objects.labels(pod)):
+            if uid not in self._models and self._census.covers(pod):
                 self._models[uid] = PodModel(cores_of(pod, scenario.application))
         return second(scenario.application, self._models.values(), self._arriving(), self._requests)
 
@@ -276,32 +279,13 @@ class Simulation:
 
     def _row(self, load: Second) -> dict[str, float]:
         now = {"time": self._clock.now(), "t": self.seconds}
-        row = {**now, **sample(self._answers()), **load._asdict()}
+        autoscaler = find_autoscaler(self._autoscalers.store.values(), self._name)
+        seen = columns(self._deployment(), autoscaler, self._census.used, self._census.counts)
+        row = {**now, **seen, **load._asdict()}
         return {name: round(value, _DIGITS) for name, value in row.items()}
 
-    def _answers(self) -> Answers:
-        deployment = self._deployment()
-        wanted = selectors.from_label_selector(deployment["spec"]["selector"])
-        pods = [
-            pod
-            for pod in self._cluster.nodes.pods.values()
-            if selectors.matches(wanted, objects.labels(pod))
-        ]
-        names = {pod["metadata"]["name"] for pod in pods}
-        metrics = [one for one in self._cluster.pod_metrics if one["metadata"]["name"] in names]
-        name = deployment["metadata"]["name"]
-        autoscaler = find_autoscaler(self._autoscalers.store.values(), name)
-        return Answers(deployment, autoscaler, pods, metrics)
-
     def _deployment(self) -> Mapping:
-        found = list(self._deployments.store.values())
-        if len(found) != 1:
-            raise UsageError(
-                f"The scenario has {len(found)} Deployments.",
-                "The load goes to the one that there is.",
-                "Leave exactly one Deployment in its manifests.",
-            )
-        return found[0]
+        return self._deployments.store[f"{self._place}/{self._name}"]
 
     def recording(self) -> Recording:
         """What has happened so far."""
@@ -318,6 +302,23 @@ class Simulation:
         billed = prices.bill(accounts, self._began, self._began + self.seconds)
         spent = prices.costs(accounts, self._began, frame["t"].to_list())
         return Recording(self.scenario, frame, events, decisions, billed, spent)
+
+
+def _under_load(scenario: Scenario) -> Mapping:
+    """The manifest of the Deployment that gets the load.  Raises UsageError."""
+    kind = DEPLOYMENTS.kind
+    found = [manifest for manifest in scenario.manifests if manifest["kind"] == kind]
+    if len(found) != 1:
+        raise UsageError(
+            f"The scenario has {len(found)} Deployments.",
+            "The load goes to the one that there is.",
+            "Leave exactly one Deployment in its manifests.",
+        )
+    return found[0]
+
+
+def _namespace(manifest: Mapping) -> str:
+    return manifest["metadata"].get("namespace", _NAMESPACE)
 
 
 def _is_telling(event: Mapping) -> bool:
