@@ -3,6 +3,7 @@
     python -m benchmarks.calibration                       every run of `RUNS`, four minutes each
     python -m benchmarks.calibration staircase --save DIR  this one, and its recording as CSV
     python -m benchmarks.calibration --from DIR            recordings that were saved
+    python -m benchmarks.calibration lesson --figure PNG   the last run, drawn over its simulation
 
 The clusters are the lesson's: its manifest, its short periods, a load from outside.  For each run
 the agreement of its own fit is printed, and that of a forecast with the application of the first
@@ -23,6 +24,7 @@ import yaml
 
 from labkit import load
 from labkit.load import Profile, ramp, step
+from labkit.observe import compare
 from labkit.simulate import Simulation
 from labkit.simulate.calibration import Fit, agreement, fit
 from labkit.simulate.scenario import Scenario
@@ -118,6 +120,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", default=list(RUNS), help=f"of {', '.join(RUNS)}")
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep the recordings here")
     parser.add_argument("--from", type=Path, metavar="DIR", dest="kept", help="take them from here")
+    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the last run")
     given = parser.parse_args()
     known = None
     for name in given.runs:
@@ -128,11 +131,15 @@ def main() -> None:
         fitted = fit(measured, SETTINGS)
         simulated = replay(run, fitted)
         print(f"\n{name}: {run.profile}\n{fitted}")
-        print(f"its own fit: {agreement(measured, simulated, fitted)}")
+        found = agreement(measured, simulated, fitted)
+        print(f"its own fit: {found}")
         if known:
             foretold = forecast(run, known, fitted)
             print(f"forecast:    {agreement(measured, foretold, fitted)}")
         known = known or fitted
+        if given.figure and name == given.runs[-1]:
+            both = {"live": measured, "simulated": fitted.aligned(simulated)}
+            given.figure.write_bytes(compare(both, title=f"{name}: {found}").png(2))
 
 
 if __name__ == "__main__":
