@@ -96,7 +96,9 @@ class Recorder:
 
     def __repr__(self) -> str:
         frame = self.frame()
-        last = f"{frame['t'].iloc[-1]:.0f} s, {describe(frame.iloc[-1])}" if len(frame) else "nothing"
+        last = (
+            f"{frame['t'].iloc[-1]:.0f} s, {describe(frame.iloc[-1])}" if len(frame) else "nothing"
+        )
         return f"<Recorder of deployment/{self.deployment}: {last}>"
 
     def load_second(self, row: Mapping[str, Any]) -> None:
