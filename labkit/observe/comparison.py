@@ -43,8 +43,8 @@ def comparison(runs: Sequence[Run], until: float | None = None) -> str:
         said = [part(*runs) for part in parts]
         said = "; ".join(one for one in said if one) or "no difference"
         return f"{runs[1].name}, against {runs[0].name}{when}: {said}"
-    said = "; ".join(one for one in _best(runs) if one) or "No difference"
-    return said + when
+    said = "; ".join(one for one in _best(runs) if one) or "no difference"
+    return said[0].upper() + said[1:] + when
 
 
 def first_rise(df: pd.DataFrame) -> float:
@@ -129,8 +129,10 @@ def _best(runs: Sequence[Run]) -> list[str]:
     objective = units.milliseconds(runs[0].scores["objective_ms"])
     rises = [first_rise(run.df) for run in runs]
     over = [run.scores["seconds_over"] for run in runs]
+    known = [rise for rise in rises if rise == rise]
+    notable = bool(known) and max(known) - min(known) >= _NOTABLE
     return [
-        _extremes("First to scale out", runs, rises, _time),
+        _extremes("first to scale out", runs, rises, _time) if notable else "",
         _extremes(f"least over {objective}", runs, over, _time),
         _extremes("cheapest", runs, costs(runs), units.dollars),
     ]

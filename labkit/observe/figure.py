@@ -130,9 +130,14 @@ def span(df: pd.DataFrame) -> tuple[float, float]:
 
 
 def page(
-    title: str, rows: int = 0, right: float = RIGHT, heights: Sequence[float] = PANELS
+    title: str,
+    rows: int = 0,
+    right: float = RIGHT,
+    heights: Sequence[float] = PANELS,
+    foot: float = 0.56,
 ) -> tuple[Timeline, list[Any]]:
-    """A figure with its title, room for so many rows of a key, and panels of these heights."""
+    """A figure with its title, panels of these heights, `foot` inches for the x axis, and room for
+    so many rows of a key."""
     figure = Timeline(figsize=(WIDTH, 1), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     style = {"fontsize": 13, "fontweight": "bold", "color": "#222222", "parse_math": False}
@@ -140,7 +145,7 @@ def page(
     heading.set_figure(figure)
     lines = wrap(heading, (WIDTH - 0.3) * figure.dpi)
     top = 0.16 + 0.25 * len(lines) + (0.56 if rows else 0.36)
-    bottom = 0.56 + (_LINE * rows + 0.08 if rows else 0)
+    bottom = foot + (_LINE * rows + 0.08 if rows else 0)
     height = top + sum(heights) + _GAP * (len(heights) - 1) + bottom
     figure.set_size_inches(WIDTH, height)
     figure.text(

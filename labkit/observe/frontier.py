@@ -46,9 +46,13 @@ _PLACES = [
 
 
 class Point(NamedTuple):
-    """One setting: dollars and milliseconds, of all its seeds the mean and the median."""
+    """One setting: dollars and milliseconds, of all its seeds the mean and the median.
+
+    `name` stands in sentences, `short` at the point.
+    """
 
     name: str
+    short: str
     cost: float
     latency: float
     runs: tuple[tuple[float, float], ...]
@@ -72,11 +76,19 @@ def trade_off(
     best = front(points)
     objective_ms = _objective(df) if objective_ms is None else objective_ms
     title = title or finding(points, objective_ms)
-    picture, (axes,) = figure.page(title, heights=[_HEIGHT])
-    _dress(axes, points, objective_ms)
+    paths = varied(df)
+    foot = 0.76 if len(paths) > 1 else 0.56
+    picture, (axes,) = figure.page(title, heights=[_HEIGHT], foot=foot)
+    _dress(axes, points, objective_ms, paths)
     _draw(axes, points, best)
     picture.facts = "\n".join([title, *(_fact(one, one in best) for one in points)])
     return picture
+
+
+def varied(df: pd.DataFrame) -> list[str]:
+    """The settings that tell the points of a table apart."""
+    settings = [name for name in df.columns if name not in (*Scores._fields, _CHANCE)]
+    return [name for name in settings if df[name].nunique(dropna=False) > 1]
 
 
 def points_of(df: pd.DataFrame) -> list[Point]:
@@ -89,16 +101,15 @@ def points_of(df: pd.DataFrame) -> list[Point]:
             "Write for example trade_off(sweep(scenario, over, objective_ms=250)).",
         )
     cost = cost_column(df)
-    settings = [name for name in df.columns if name not in (*Scores._fields, _CHANCE)]
-    varied = [name for name in settings if df[name].nunique(dropna=False) > 1]
-    groups = df.groupby(varied, sort=False, dropna=False) if varied else [((), df)]
+    paths = varied(df)
+    groups = df.groupby(paths, sort=False, dropna=False) if paths else [((), df)]
     found = []
     for values, rows in groups:
         known = rows[rows[cost].notna() & rows["p99_ms"].notna()]
         runs = tuple(zip(known[cost], known["p99_ms"], strict=True))
         if runs:
-            name = _name(varied, values) or "all"
-            found.append(Point(name, known[cost].mean(), known["p99_ms"].median(), runs))
+            name, short = _names(paths, values)
+            found.append(Point(name, short, known[cost].mean(), known["p99_ms"].median(), runs))
     if not found:
         raise UsageError(
             "Of no row both cost and latency are known.",
@@ -152,21 +163,24 @@ def _objective(df: pd.DataFrame) -> float | None:
     return float(known[0]) if len(known) == 1 else None
 
 
-def _name(paths: Sequence[str], values: Hashable) -> str:
+def _names(paths: Sequence[str], values: Hashable) -> tuple[str, str]:
+    """`minReplicas 4, minutes 5` for a sentence, `4 · 5` for a point."""
     values = values if isinstance(values, tuple) else (values,)
-    if len(paths) == 1 and isinstance(values[0], str):
-        return values[0]
-    return ", ".join(
-        f"{name} {_value(value)}" for name, value in zip(shortened(paths), values, strict=True)
-    )
+    each = [f"{name} {_value(one)}" for name, one in zip(shortened(paths), values, strict=True)]
+    if len(paths) == 1:
+        name = values[0] if isinstance(values[0], str) else each[0]
+        return name, name
+    return ", ".join(each) or "all", " · ".join(map(_value, values)) or "all"
 
 
 def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _dress(axes: Axes, points: Sequence[Point], objective_ms: float | None) -> None:
-    heading = "Latency: the p99 that 99 of 100 requests met (logarithmic); better is lower"
+def _dress(
+    axes: Axes, points: Sequence[Point], objective_ms: float | None, paths: Sequence[str]
+) -> None:
+    heading = "Latency: the p99 that 99 of 100 requests met (logarithmic)"
     panels.dress(axes, heading)
     finite = [ms for one in points for _, ms in one.runs if math.isfinite(ms) and ms > 0]
     panels.log_axis(axes, [*finite, *([objective_ms] if objective_ms else [])] or [100.0])
@@ -186,7 +200,9 @@ def _dress(axes: Axes, points: Sequence[Point], objective_ms: float | None) -> N
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.dollars(max(0, value))))
     axes.tick_params(axis="x", labelbottom=True, length=3)
     seeds = "; small dots: single seeds" if any(len(one.runs) > 1 for one in points) else ""
-    axes.set_xlabel(f"cost of a run in dollars{seeds}", fontsize=9, color=panels.INK)
+    names = f"\npoints: {' · '.join(shortened(paths))}" if len(paths) > 1 else ""
+    text = axes.set_xlabel(f"cost of a run in dollars{seeds}{names}", fontsize=9, linespacing=1.4)
+    text.set_color(panels.INK)
     if objective_ms:
         axes.axhline(
             objective_ms, color=THRESHOLD, linewidth=1.1, linestyle=(0, (5, 2)), gid=_LIMIT
@@ -259,7 +275,7 @@ def _candidates(axes: Axes, point: Point, **style: Any) -> Iterator[Annotation]:
     for dx, dy, align in _PLACES:
         far = abs(dy) > 15
         yield axes.annotate(
-            point.name, where, xytext=(dx, dy), textcoords="offset points", ha=align, va="center",
+            point.short, where, xytext=(dx, dy), textcoords="offset points", ha=align, va="center",
             fontsize=8.5, zorder=6, gid="point", parse_math=False,
             arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.6} if far else None,
             **style,

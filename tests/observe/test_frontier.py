@@ -53,6 +53,9 @@ def test_points_are_named_by_what_varies_and_by_as_much_of_its_path_as_is_needed
         **{"d.requests.cpu": ["1", "2"], "d.limits.cpu": ["1", "2"], "minutes": [60, 60]},
     )  # fmt: skip
     assert names(points_of(df)) == ["requests.cpu 1, limits.cpu 1", "requests.cpu 2, limits.cpu 2"]
+    assert [point.short for point in points_of(df)] == ["1 · 1", "2 · 2"]
+    axes = trade_off(df).axes[0]
+    assert axes.get_xlabel() == "cost of a run in dollars\npoints: requests.cpu · limits.cpu"
 
 
 def test_the_price_of_nodes_is_the_cost_where_nodes_have_one():
