@@ -81,9 +81,9 @@ def own_home() -> Iterator[Path]:
 
 def take_down(home: Path) -> None:
     """End every cluster in `home` and remove it."""
-    for cluster in home.iterdir():
+    for cluster in home.glob("*/cluster.json"):
         subprocess.run(
-            [sys.executable, "-m", "labkit", "down", "--name", cluster.name, "--delete"],
+            [sys.executable, "-m", "labkit", "down", "--name", cluster.parent.name, "--delete"],
             env={**os.environ, "LABKIT_HOME": str(home)},
             check=False,
             capture_output=True,

@@ -81,7 +81,7 @@ def _show(
     from labkit.observe import LiveFigure
     from labkit.observe.notebook import in_jupyter
 
-    what = f"what lab.watch waits for, of deployment/{recorder.deployment}"
+    what = f"the end of lab.watch: the condition, for deployment/{recorder.deployment}"
     if not in_jupyter():
         recorder.until(until, timeout, what=what)
         return

@@ -1,8 +1,8 @@
 """From what was measured to the rows of the table.  Pure.
 
 A row that is not all right is either a warning (something will be slow or missing) or essential
-(the lab cannot run).  The thresholds are what the course needs: a cluster of three nodes takes
-about 150 MiB, a notebook with its figures about 250 MiB, JupyterLab about 150 MiB.
+(the lab cannot run).  The thresholds are what the course needs: a cluster of three nodes takes about
+100 MiB, its Pods as much again, a notebook with figures and JupyterLab 150 MiB each.
 """
 
 from __future__ import annotations
