@@ -1,8 +1,8 @@
 """From what was measured to the rows of the table.  Pure.
 
 A row that is not all right is either a warning (something will be slow or missing) or essential
-(the lab cannot run).  The thresholds are what the course needs: a cluster of three nodes takes about
-100 MiB, its Pods as much again, a notebook with figures and JupyterLab 150 MiB each.
+(the lab cannot run).  The thresholds are what the course needs: a cluster of three nodes takes
+about 100 MiB, its Pods as much again, a notebook with figures and JupyterLab 150 MiB each.
 """
 
 from __future__ import annotations
