@@ -22,11 +22,12 @@ from labkit.widgets.background import Background, Pace, once
 from labkit.widgets.map_layout import WIDTH, layout
 from labkit.widgets.map_state import MapState, Objects, map_state
 from labkit.widgets.panel import Panel, button, choice
-from labkit.widgets.traffic import Rates, Traffic, read
+from labkit.widgets.traffic import Counters, Rates, Traffic, read
 from labkit.widgets.view import View, picture
 
 _RESOURCES = (NODES, PODS, SERVICES, ENDPOINT_SLICES)
 _PROXY_METRICS = "/api/v1/nodes/{}:10249/proxy/metrics"
+_ASKED = 5  # nodes, until one is found where the traffic is counted
 ALL = "all but the cluster's own"
 
 
@@ -51,6 +52,7 @@ class ClusterMap(View):
         self._clock = Clock()
         self._objects: Objects | None = None
         self._traffic, self._rates = Traffic(), Rates()
+        self._proxy_at = ""
         self._background: Background | None = None
         self._pace: Pace | None = None
 
@@ -76,7 +78,7 @@ class ClusterMap(View):
             title="Cluster map",
             controls=self._controls(state),
             values={"namespace": self._namespace or ALL},
-            note=f"Live; it stops by itself after {self._seconds / 60:.0f} minutes.",
+            note=self._life(),
         )
         panel.on_values(self._choose)
         panel.on_press(lambda _: self.end("stopped"))
@@ -104,10 +106,15 @@ class ClusterMap(View):
     def finish(self) -> None:
         self._background.stop()
 
+    def end(self, why: str = "stopped") -> None:
+        super().end(why)
+        self._background = None  # whoever asks from now on gets what is true then
+
     def _choose(self, values: dict[str, Any]) -> None:
         chosen = values["namespace"]
         self._namespace = "" if chosen == ALL else chosen
-        self._background.call(self._news)
+        if self._background is not None:
+            self._background.call(self._news)
 
     def _news(self, *_: object) -> None:
         if self._pace is not None:
@@ -126,7 +133,7 @@ class ClusterMap(View):
                 stack.push_async_callback(informer.stop)
             await asyncio.gather(*(informer.synced() for informer in informers))
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._count(client.transport))
+                group.create_task(self._count(panel, client.transport))
                 group.create_task(self._redraw(panel, informers))
 
     async def _redraw(self, panel: Panel, informers: list[Informer]) -> None:
@@ -138,23 +145,36 @@ class ClusterMap(View):
             self._draw(panel, self.state())
             took = time.perf_counter() - began
 
-    async def _count(self, transport: HttpTransport) -> None:
+    async def _count(self, panel: Panel, transport: HttpTransport) -> None:
         """Ask for the counters each second; where nobody counts, look again now and then."""
         while True:
-            fresh = self._rates.add(self._clock.monotonic(), await self._counters(transport))
+            try:
+                counters = await self._counters(transport)
+                panel.note = self._life()
+            except OSError:
+                counters = None
+                panel.note = "The API server does not answer: this is what it said last."
+            fresh = self._rates.add(self._clock.monotonic(), counters)
             if fresh != self._traffic:
                 self._traffic = fresh
                 self._news()
-            await self._clock.sleep(1.0 if fresh.known else 10.0)
+            await self._clock.sleep(1.0 if fresh.known else 5.0)
 
-    async def _counters(self, transport: HttpTransport):
-        for node in (self._objects.nodes if self._objects else ())[:1]:
+    async def _counters(self, transport: HttpTransport) -> Counters | None:
+        """What the Service proxy says, at the node where it is; OSError if nobody answers."""
+        names = [node["metadata"]["name"] for node in self._objects.nodes]
+        for name in [self._proxy_at] if self._proxy_at in names else names[:_ASKED]:
             try:
-                path = _PROXY_METRICS.format(node["metadata"]["name"])
-                return read(await transport.text(path))
-            except (ApiError, OSError):
-                return None
+                if found := read(await transport.text(_PROXY_METRICS.format(name))):
+                    self._proxy_at = name
+                    return found
+            except ApiError:
+                pass  # nothing listens there
+        self._proxy_at = ""
         return None
+
+    def _life(self) -> str:
+        return f"Live; it stops by itself after {self._seconds / 60:.0f} minutes."
 
     def _draw(self, panel: Panel, state: MapState) -> None:
         plan = layout(state)

@@ -216,6 +216,7 @@ def test_light_and_dark_are_the_pages_own(page):
     light = page.evaluate(background)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"{background} !== '{light}'")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
     keep(page, "views-dark")
 
 
