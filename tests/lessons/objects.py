@@ -76,13 +76,35 @@ def done(replicas: int) -> dict[str, int]:
 
 
 def service(
-    name: str = "myapp", *, selector: dict[str, str] | None = APP, target: int | None = None
+    name: str = "myapp",
+    *,
+    selector: dict[str, str] | None = APP,
+    target: int | None = None,
+    port: int = 3001,
+    **spec: Any,
 ) -> dict:
-    port = {"port": 3001} | ({"targetPort": target} if target else {})
+    ports = [{"port": port} | ({"targetPort": target} if target else {})]
     return {
         "kind": "Service",
         "metadata": meta(name),
-        "spec": {"selector": selector, "ports": [port]},
+        "spec": {"selector": selector, "ports": ports, **spec},
+    }
+
+
+def ingress(
+    name: str,
+    *,
+    host: str = "api.localhost",
+    path: str = "/api/rule",
+    backend: str = "rule",
+    port: int = 3001,
+) -> dict:
+    target = {"service": {"name": backend, "port": {"number": port}}}
+    paths = [{"path": path, "pathType": "Prefix", "backend": target}]
+    return {
+        "kind": "Ingress",
+        "metadata": meta(name),
+        "spec": {"rules": [{"host": host, "http": {"paths": paths}}]},
     }
 
 
