@@ -117,6 +117,14 @@ def test_the_app_opens_and_works_through_jupyters_proxy(lab: JupyterLab, browser
     page.close()
 
 
+@pytest.mark.timeout(180)
+def test_a_link_to_the_glossary_opens_it_as_a_page_to_read(lab: JupyterLab, browser):
+    page = _open(browser, lab, f"notebooks/{CHAPTERS[0]}")
+    page.click(".jp-MarkdownOutput a:text-is('glossary')")
+    page.wait_for_selector(".jp-MarkdownViewer h1:has-text('Glossary')")
+    page.close()
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "chapter",
