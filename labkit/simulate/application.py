@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -78,6 +79,9 @@ class _Served(NamedTuple):
     recovery: float
 
 
+_NOTHING = _Served(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
 @dataclass(slots=True)
 class PodModel:
     """One Pod.  `cpu_seconds` is what it has used when its last second is over, `before` when that
@@ -91,6 +95,10 @@ class PodModel:
 
     def second(self, app: Application, arriving: int) -> tuple[_Served, float]:
         """Serve for a second; what was served, and how many were refused."""
+        self.before = self.cpu_seconds
+        if not arriving and not self.waiting:  # as most of thousands of Pods do in a second
+            self.cpu_seconds += app.idle_milli / 1000
+            return _NOTHING, 0.0
         rate = self.cores * 1000 / app.cpu_ms
         wait = self.waiting / rate
         there = self.waiting + arriving
@@ -98,7 +106,6 @@ class PodModel:
         self.waiting = there - count
         refused = max(0.0, self.waiting - app.queue)
         self.waiting -= refused
-        self.before = self.cpu_seconds
         self.cpu_seconds += count * app.cpu_ms / 1000 + app.idle_milli / 1000
         wait = (wait + self.waiting / rate) / 2  # the mean of its beginning and its end
         free = app.cores * 1000 / app.cpu_ms
@@ -139,20 +146,23 @@ def second(
     pods = list(ready)
     if not pods:
         return Second(arriving, 0.0, float(arriving), math.nan, math.nan)
-    served, errors = [], 0.0
+    served, errors = Counter[_Served](), 0.0
     for pod, share in zip(pods, spread(arriving, len(pods), source), strict=True):
         done, refused = pod.second(app, share)
         errors += refused
         if done.count:
-            served.append(done)
-    completed = sum(one.count for one in served)
+            served[done] += 1
+    completed = sum(one.count * alike for one, alike in served.items())
     base = app.cpu_ms / 1000 + app.other_ms / 1000
     p50, p99 = (_quantile(served, completed, base, share) for share in (0.5, 0.99))
     return Second(arriving, completed, errors, p50 * 1000, p99 * 1000)
 
 
-def _quantile(served: list[_Served], total: float, base: float, share: float) -> float:
-    """The time within which `share` of all requests were answered, in seconds."""
+def _quantile(served: Mapping[_Served, int], total: float, base: float, share: float) -> float:
+    """The time within which `share` of all requests were answered, in seconds.
+
+    `served` says how many Pods did alike: many are idle but for a request or two.
+    """
     if not served:
         return math.nan
     each = [_wait(one, share) for one in served]
@@ -162,8 +172,8 @@ def _quantile(served: list[_Served], total: float, base: float, share: float) ->
         for _ in range(_STEPS):
             middle = (low + high) / 2
             within = 0.0
-            for one in served:
-                within += one.count * _within(one, middle)
+            for one, alike in served.items():
+                within += alike * one.count * _within(one, middle)
             low, high = (middle, high) if within < share * total else (low, middle)
     return base + high
 
