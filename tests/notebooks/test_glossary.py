@@ -128,6 +128,11 @@ def test_no_link_to_a_file_of_the_project_is_dead(page: Path):
     assert not dead
 
 
+def test_the_readme_leads_to_every_chapter():
+    links = course.links(_markdown(course.ROOT / "README.md"))
+    assert {f"notebooks/{chapter}" for chapter in CHAPTERS} <= set(links)
+
+
 def _leads_somewhere(page: Path, link: str) -> bool:
     if re.match(r"[a-z]+:", link):
         return True
