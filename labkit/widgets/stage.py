@@ -2,8 +2,9 @@
 
 At most one view of a kind is open, so a cell that is run again never leaves another one behind.  A
 view ends when its cell is run again, when the kernel is interrupted (■, also while no cell runs),
-when another of its kind is shown, when its time is over, and with the kernel.  Then the widget in
-its output is replaced by a static frame, which is what the saved notebook shows.
+when another of its kind is shown, and when its time is over.  Then the widget in its output is
+replaced by a static frame, which is what the saved notebook shows.  A kernel that ends can say no
+more; its outputs keep the static faces that they were first shown with.
 
 Where nobody can use a widget (nbconvert, nbclient, nbval, papermill; a plain Python), nothing is
 opened: the static frame is shown at once, and no widget state is there to be saved.  Whether
@@ -14,7 +15,6 @@ input (Jupyter messaging, "Execute", `allow_stdin`).
 from __future__ import annotations
 
 import asyncio
-import atexit
 import signal
 import sys
 from collections.abc import Callable
@@ -69,7 +69,6 @@ class Stage:
         if self._listening:
             return
         self._listening = True
-        atexit.register(self.end, "the kernel ended")
         if shell := _shell():
             shell.events.register("pre_run_cell", self._before)
             shell.events.register("post_run_cell", self._after)
