@@ -219,9 +219,8 @@ def _version(one: Served) -> dict:
         if not subresource:
             resources[name] = _discovered(one, entry)
             continue
-        # A subresource without a resource exists upstream; none is served here.
-        parent = resources[name].setdefault("subresources", [])
-        parent.append(
+        parent = resources.setdefault(name, _parent(name, entry))
+        parent.setdefault("subresources", []).append(
             {
                 "subresource": subresource,
                 "responseKind": _kind(one, entry),
@@ -231,11 +230,27 @@ def _version(one: Served) -> dict:
     return {"version": one.version, "resources": list(resources.values()), "freshness": "Current"}
 
 
+def _parent(name: str, entry: Mapping) -> dict:
+    """What stands for the resource of a subresource that has none, such as the custom metric
+    `pods/http_requests_per_second`: clients want its kind to be there, and it may be empty."""
+    return {
+        "resource": name,
+        "responseKind": {"group": "", "version": "", "kind": ""},
+        "scope": _scope(entry),
+        "singularResource": "",
+        "verbs": None,
+    }
+
+
+def _scope(entry: Mapping) -> str:
+    return "Namespaced" if entry["namespaced"] else "Cluster"
+
+
 def _discovered(one: Served, entry: Mapping) -> dict:
     found = {
         "resource": entry["name"],
         "responseKind": _kind(one, entry),
-        "scope": "Namespaced" if entry["namespaced"] else "Cluster",
+        "scope": _scope(entry),
         "singularResource": entry["singularName"],
         "verbs": entry["verbs"],
     }

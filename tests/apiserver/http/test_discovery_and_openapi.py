@@ -78,6 +78,22 @@ async def test_aggregated_apis_appear_while_they_answer(server, http):
     assert "metrics.k8s.io" not in [group["name"] for group in groups]
 
 
+async def test_metrics_of_resources_that_are_served_elsewhere_are_discovered(server, http):
+    async def metrics(path, params):
+        kind = {"singularName": "", "namespaced": True, "kind": "MetricValueList", "verbs": ["get"]}
+        names = ("pods/a", "pods/b", "ingresses.networking.k8s.io/requests")
+        return {"kind": "APIResourceList", "resources": [{"name": name, **kind} for name in names]}
+
+    server[0].aggregate("custom.metrics.k8s.io", "v1beta2", metrics)
+    groups = (await get(http, "/apis", AGGREGATED.format("v2")))["items"]
+    custom = next(group for group in groups if group["metadata"]["name"].startswith("custom"))
+    found = {
+        resource["resource"]: [one["subresource"] for one in resource["subresources"]]
+        for resource in custom["versions"][0]["resources"]
+    }
+    assert found == {"pods": ["a", "b"], "ingresses.networking.k8s.io": ["requests"]}
+
+
 async def test_openapi_v3_names_its_documents_by_content(http):
     paths = (await get(http, "/openapi/v3"))["paths"]
     where = paths["apis/apps/v1"]["serverRelativeURL"]
