@@ -28,6 +28,7 @@ class Census:
         self._traits: dict[str, PodTraits | None] = {}  # by key
         self._used: dict[str, Fraction] = {}  # cores, by key, as they were last measured
         self._sum = Fraction(0)
+        self.changes = 0  # how often something has changed
 
     @property
     def used(self) -> Fraction | None:
@@ -41,6 +42,7 @@ class Census:
 
     def changed(self, old: Mapping | None, new: Mapping | None) -> None:
         """Count `new` in place of `old`."""
+        self.changes += 1
         key = objects.key(new or old)
         if before := self._traits.pop(key, None):
             self.counts[before] -= 1
@@ -53,6 +55,7 @@ class Census:
 
     def measured(self, items: Iterable[Mapping]) -> None:
         """The Pods have been measured anew."""
+        self.changes += 1
         known = ((objects.key(one), one) for one in items)
         self._used = {key: used([one]) for key, one in known if key in self._traits}
         self._sum = sum(self._used.values(), Fraction(0))

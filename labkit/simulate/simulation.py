@@ -91,6 +91,8 @@ class Simulation:
         self._loop = VirtualLoop()
         self._models: dict[str, PodModel] = {}
         self._rows: list[dict[str, float]] = []
+        self._seen: object = None  # of the API, when the last row was taken
+        self._said: Mapping[str, float] = {}  # and the columns that come of it
         self._looks: list[Look] = []
         self._told = 0  # how many of them the caller knows, or has played over
         self._began = self._second = 0.0
@@ -278,11 +280,18 @@ class Simulation:
     # What is recorded
 
     def _row(self, load: Second) -> dict[str, float]:
-        now = {"time": self._clock.now(), "t": self.seconds}
+        now = {"time": self._clock.now(), "t": self.seconds, **load._asdict()}
+        return self._columns() | {name: round(value, _DIGITS) for name, value in now.items()}
+
+    def _columns(self) -> Mapping[str, float]:
+        """What the API says of Deployment, autoscaler and Pods: read anew if it has changed."""
         autoscaler = find_autoscaler(self._autoscalers.store.values(), self._name)
-        seen = columns(self._deployment(), autoscaler, self._census.used, self._census.counts)
-        row = {**now, **seen, **load._asdict()}
-        return {name: round(value, _DIGITS) for name, value in row.items()}
+        seen = self._deployment(), autoscaler, self._census.changes
+        if seen != self._seen:
+            found = columns(seen[0], autoscaler, self._census.used, self._census.counts)
+            self._said = {name: round(value, _DIGITS) for name, value in found.items()}
+            self._seen = seen
+        return self._said
 
     def _deployment(self) -> Mapping:
         return self._deployments.store[f"{self._place}/{self._name}"]
