@@ -51,6 +51,7 @@ class Strategy:
     canonicalize: Callable[[dict], None] = nothing
     validate_name: Callable[[str], str | None] | None = None  # None: an RFC 1123 subdomain
     generation: tuple[tuple[str, ...], ...] = ()  # paths whose changes metadata.generation counts
+    status_annotations: bool = False  # an update of status may change the annotations, too
     initial_status: Mapping | None = None  # of a new object; None keeps what was sent
     graceful: bool = False  # deletion waits for a grace period (Pods)
     dependents: str = ""  # of a deletion that says nothing: Orphan, or Unsupported for ever

@@ -185,7 +185,7 @@ class Writes:
         obj, owners = convert.stored(row, obj), obj["metadata"].get("managedFields")
         now = self.clock.timestamp()
         if target.subresource == "status":
-            obj = _with_status(existing.obj, obj)
+            obj = _with_status(existing.obj, obj, row.strategy.status_annotations)
             row.strategy.default_status(obj)
             tracking.updated(call, self.find, existing.obj, obj, owners, now)
             tracking.keep_times(obj, existing.obj)
@@ -340,9 +340,11 @@ def _start_status(obj: dict, row: Registration) -> None:
         obj["status"] = dict(row.strategy.initial_status)
 
 
-def _with_status(old: Mapping, obj: Mapping) -> dict:
-    """The stored object with nothing new but its status."""
+def _with_status(old: Mapping, obj: Mapping, annotations: bool) -> dict:
+    """The stored object with nothing new but its status, and perhaps its annotations."""
     result = {**old, "metadata": dict(old["metadata"])}
+    if annotations and "annotations" in obj["metadata"]:
+        result["metadata"]["annotations"] = obj["metadata"]["annotations"]
     result.pop("status", None)
     if "status" in obj:
         result["status"] = obj["status"]

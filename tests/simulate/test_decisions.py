@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from labkit.errors import UsageError
+from labkit.kube.resources import HORIZONTAL_POD_AUTOSCALERS
 from labkit.simulate import Scenario, Simulation
 from labkit.simulate.cli import LESSON
 from labkit.simulate.decisions import Look, telling
@@ -58,6 +59,14 @@ def test_a_simulation_can_be_played_from_look_to_look(lesson, decisions):
         simulation.advance(100)
         # What was played over is past: the next step leads to a look that comes after it.
         assert simulation.step().t > 100 + found[-1].t
+
+
+def test_the_last_decision_stands_in_the_api(lesson):
+    with Simulation(lesson) as simulation:
+        look = simulation.step()
+        client = simulation._cluster.client
+        hpa = simulation._loop.run(client.get(HORIZONTAL_POD_AUTOSCALERS, "myapp", "default"))
+    assert hpa["metadata"]["annotations"]["autoscaling.labkit/decision"] == look.because
 
 
 def test_without_an_autoscaler_there_is_no_next_look(lesson):

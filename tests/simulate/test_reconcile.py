@@ -14,6 +14,7 @@ import pytest
 from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
 from labkit.controllers.podautoscaler import behavior
 from labkit.controllers.podautoscaler.behavior import History
+from labkit.controllers.podautoscaler.controller import DECISION
 from labkit.controllers.podautoscaler.decision import Decision
 from labkit.kube import times
 from labkit.simulate import loop
@@ -202,6 +203,8 @@ def test_a_status_that_says_the_same_is_not_written(case):
         }
         for kind, why, said in FINAL
     ]
+    # Nor is why it is so, which Kubernetes does not say.
+    hpa["metadata"]["annotations"] = {DECISION: play(case, hpa).decision.words}
     found = play(case, hpa)
     assert found.after["metadata"]["resourceVersion"] == found.before["metadata"]["resourceVersion"]
     assert_scaled(case, found)

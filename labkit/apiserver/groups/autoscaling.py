@@ -14,6 +14,7 @@ HPA = Strategy(
     default=defaults.hpa,
     validate=validate_autoscaling.hpa,
     validate_status=validate_status.autoscaler,
+    status_annotations=True,
     initial_status={"desiredReplicas": 0},
 )
 

@@ -6,7 +6,8 @@ look is the retry.  What is remembered of an HPA (recommendations, scale events,
 target) lives in memory and ends with the HPA, or with the controller.
 
 Source: pkg/controller/podautoscaler/horizontal.go (`HorizontalController`).  Left out: its metrics
-about itself.  Kubernetes looks at a new HPA one sync period later.
+about itself.  Kubernetes looks at a new HPA one sync period later, and tells no reasons: here they
+are an annotation that is written with the status.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from labkit.kube.resources import HORIZONTAL_POD_AUTOSCALERS, PODS, Resource
 from labkit.kube.selectors import Selector
 
 log = logging.getLogger(__name__)
+
+DECISION = "autoscaling.labkit/decision"
+"""The annotation of an HPA that says what the last look decided, and why: `Decision.words`."""
 
 
 class HorizontalPodAutoscalerController(SharingController):
@@ -92,7 +96,7 @@ class HorizontalPodAutoscalerController(SharingController):
         )  # fmt: skip
         for event in decision.events:
             self.events.event(hpa, event.kind, event.reason, event.message)
-        await self._write_status(hpa, decision.status)
+        await self._write_status(hpa, decision)
         return self.settings.horizontal_pod_autoscaler_sync_period
 
     async def _scale(self, hpa: Mapping, key: str) -> Decision:
@@ -162,13 +166,15 @@ class HorizontalPodAutoscalerController(SharingController):
         ]
         return observations.ambiguous_selector(text, rivals) if len(rivals) > 1 else None
 
-    async def _write_status(self, hpa: Mapping, status: Mapping) -> None:
-        if _same(hpa.get("status") or {}, status):
+    async def _write_status(self, hpa: Mapping, decision: Decision) -> None:
+        annotations = hpa["metadata"].get("annotations") or {}
+        told = annotations.get(DECISION) == decision.words
+        if told and _same(hpa.get("status") or {}, decision.status):
             return
+        metadata = {**hpa["metadata"], "annotations": {**annotations, DECISION: decision.words}}
+        answer = {**hpa, "metadata": metadata, "status": decision.status}
         try:
-            await self.client.update(
-                HORIZONTAL_POD_AUTOSCALERS, {**hpa, "status": status}, "status"
-            )
+            await self.client.update(HORIZONTAL_POD_AUTOSCALERS, answer, "status")
         except (ApiError, OSError) as error:
             self.events.event(hpa, WARNING, "FailedUpdateStatus", str(error))
             log.info("status not updated hpa=%s error=%s", objects.key(hpa), error)
