@@ -286,7 +286,7 @@ class Lab(Clients):
         return reach.ingress_url(ingress, port)
 
     def open(self, service: str):
-        """A link to a Service, or to a URL of this machine, in the learner's browser: through
+        """A link to a Service, or to a URL at 127.0.0.1, in the learner's browser: through
         Jupyter where it runs there."""
         from IPython.display import HTML
 
