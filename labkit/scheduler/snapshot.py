@@ -159,7 +159,8 @@ class Snapshot:
         seen, needs, alike = self._alike(pod)
         if needs.volumes.blocked:
             return None
-        places = alike.feasible(0, len(alike.names), self._cache.guests(seen))
+        enough = 1 if among is None else len(alike.names)
+        places = alike.feasible(0, enough, self._cache.guests(seen))
         found = (alike.names[place] for place in places)
         return next((name for name in found if among is None or name in among), None)
 

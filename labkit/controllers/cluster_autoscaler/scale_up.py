@@ -221,7 +221,8 @@ class _Packing:
 
     def __init__(self, snapshot: ClusterSnapshot, offer: Offer, limit: int) -> None:
         self._snapshot, self._offer, self._limit = snapshot, offer, limit
-        self._names: list[str] = []
+        self._names: dict[str, None] = {}  # in order
+        self._last = ""
         self.used: set[str] = set()
         self.placed: list[Mapping] = []
 
@@ -232,7 +233,8 @@ class _Packing:
             if not name:
                 return
             self._snapshot.place(pod, name)
-            self.used |= {name} & set(self._names)
+            if name in self._names:
+                self.used.add(name)
             self.placed.append(pod)
 
     def _beside(self, pod: Mapping) -> str:
@@ -244,13 +246,14 @@ class _Packing:
 
     def _another(self, pod: Mapping) -> str:
         """A new machine, if one may be had and would help."""
-        if self._names and self._names[-1] not in self.used:
+        if self._names and self._last not in self.used:
             return ""  # one is empty, and cannot take the Pod
         if len(self._names) >= self._limit:
             return ""
         name = f"e-{self._offer.group.id}-{len(self._names)}"
         self._offer.join(self._snapshot, name)
-        self._names.append(name)
+        self._names[name] = None
+        self._last = name
         return "" if self._snapshot.refusal(pod, name) else name
 
 
