@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 APP = {"app": "myapp"}
@@ -11,8 +12,9 @@ def meta(name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
     return {"name": name, "namespace": "default", "labels": labels or {}}
 
 
-def condition(kind: str, status: bool, message: str = "") -> dict[str, str]:
-    return {"type": kind, "status": "True" if status else "False", "message": message}
+def condition(kind: str, status: bool, message: str = "", reason: str = "") -> dict[str, str]:
+    said = {"message": message, "reason": reason}
+    return {"type": kind, "status": "True" if status else "False", **said}
 
 
 def pod(
@@ -25,6 +27,8 @@ def pod(
     waiting: str = "",
     unschedulable: str = "",
     port: int = 3001,
+    address: str = "",
+    args: Sequence[str] = (),
 ) -> dict:
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     conditions = [condition("Ready", ready and not waiting and not unschedulable)]
@@ -33,9 +37,12 @@ def pod(
     return {
         "kind": "Pod",
         "metadata": meta(name, labels),
-        "spec": {"containers": [{"image": image, "ports": [{"containerPort": port}]}]},
+        "spec": {
+            "containers": [{"image": image, "ports": [{"containerPort": port}], "args": [*args]}]
+        },
         "status": {
             "phase": phase,
+            "podIP": address,
             "conditions": conditions,
             "containerStatuses": [{"image": image, "state": state}],
         },
@@ -124,7 +131,9 @@ def hpa(
     target: int | None = 30,
     limits: tuple[int, int] = (1, 3),
     active: bool | None = True,
+    reason: str = "",
     seen: int | None = None,
+    uid: str = "",
 ) -> dict:
     value = {"type": "Utilization", "averageUtilization": target}
     if target is None:
@@ -133,7 +142,7 @@ def hpa(
     current = [{"resource": {"name": "cpu", "current": {"averageUtilization": seen}}}]
     return {
         "kind": "HorizontalPodAutoscaler",
-        "metadata": meta(name),
+        "metadata": {**meta(name), "uid": uid},
         "spec": {
             "scaleTargetRef": {"kind": "Deployment", "name": of},
             "minReplicas": limits[0],
@@ -141,17 +150,19 @@ def hpa(
             "metrics": [{"type": "Resource", "resource": cpu}],
         },
         "status": {
-            "conditions": [] if active is None else [condition("ScalingActive", active, "why")],
+            "conditions": []
+            if active is None
+            else [condition("ScalingActive", active, "why", reason)],
             "currentMetrics": [] if seen is None else current,
         },
     }
 
 
-def event(name: str, reason: str, message: str) -> dict:
+def event(name: str, reason: str, message: str, *, uid: str = "") -> dict:
     return {
         "kind": "Event",
         "metadata": meta(f"{name}.1"),
-        "involvedObject": {"name": name},
+        "involvedObject": {"name": name, "uid": uid},
         "reason": reason,
         "message": message,
     }

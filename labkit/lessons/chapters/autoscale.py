@@ -1,4 +1,4 @@
-"""08 · Load and autoscaling: an autoscaler that can work, and a load that makes it."""
+"""08 · Load and autoscaling: an autoscaler that can work, a load that makes it, and its limits."""
 
 from __future__ import annotations
 
@@ -131,11 +131,13 @@ AUTOSCALER = Exercise(
 
 
 def _rescaled(world: World) -> bool:
-    """Whether the autoscaler has ever made it more Pods: the API keeps Events for an hour."""
-    name = _scaler(world)["metadata"]["name"]
+    """Whether this autoscaler has made it more Pods: the API keeps Events for an hour, those of an
+    earlier one of the same name too."""
+    me = _scaler(world)["metadata"]
     return any(
         event.get("reason") == "SuccessfulRescale"
-        and event["involvedObject"].get("name") == name
+        and event["involvedObject"].get("name") == me["name"]
+        and event["involvedObject"].get("uid") == me.get("uid")
         and "above target" in event.get("message", "")
         for event in world.list(EVENTS)
     )
@@ -157,6 +159,17 @@ def _at_the_limit(world: World) -> str | None:
     spec = _scaler(world)["spec"]
     fixed = spec["maxReplicas"] <= spec.get("minReplicas", 1)
     return f"from {spec.get('minReplicas', 1)} to {spec['maxReplicas']}" if fixed else None
+
+
+def _by_address(world: World) -> str | None:
+    """A Pod that sends its requests to the address of one Pod of the app."""
+    addresses = [(pod.get("status") or {}).get("podIP") for pod in world.pods_of(APP)]
+    for pod in world.list("pods"):
+        for container in pod["spec"]["containers"]:
+            command = " ".join([*container.get("command", ()), *container.get("args", ())])
+            if any(address and f"{address}:" in command for address in addresses):
+                return f"{pod['metadata']['name']}: {command}"
+    return None
 
 
 def _too_little(world: World) -> str | None:
@@ -187,15 +200,141 @@ LOAD = Exercise(
             settles=True,
         ),
         Wrong(
+            "by-address",
+            _by_address,
+            expected="load on the Service, by its name",
+            hint="This is the address of one Pod: no other will ever see a request of it.",
+            look="kubectl get pods -o wide",
+        ),
+        Wrong(
             "too-little",
             _too_little,
             expected="CPU more than a tenth above its target, for as long as one look takes",
             hint="Count: requests a second × CPU for each = millicores; divide by the request. "
-            "And send it to the Service, for as long as it takes.",
+            "If that is enough, give it a few seconds and check again.",
             look="kubectl top pods; kubectl get hpa",
         ),
     ),
     right="Events tell what it measured and what it did: `kubectl describe hpa myapp`.",
 )
 
-CHAPTER = Chapter("08-autoscale", "Load and autoscaling", (AUTOSCALER, LOAD))
+# -- a target that can be held ---------------------------------------------------------------
+
+_NEEDED, _MOST = 5, 10  # 25 requests a second × 20 m = 500 m; 60 % of 200 m = 120 m for each Pod
+
+
+def _not_sixty(world: World) -> str | None:
+    target = _cpu(_scaler(world))
+    return None if target == 60 else f"{target} %"
+
+
+def _too_few(world: World) -> str | None:
+    most = _scaler(world)["spec"]["maxReplicas"]
+    return f"at most {most}" if most < _NEEDED else None
+
+
+def _too_many(world: World) -> str | None:
+    most = _scaler(world)["spec"]["maxReplicas"]
+    return f"at most {most}" if most > _MOST else None
+
+
+ROOM = Exercise(
+    "room",
+    "The autoscaler may have as many Pods as 60 % CPU takes",
+    wrong=(
+        NO_SCALER,
+        Wrong(
+            "no-cpu-target",
+            _no_target,
+            expected="a target for the utilization of CPU",
+            hint="Sixty percent of the request: an average over all Pods, as before.",
+            look=_SHOW,
+        ),
+        Wrong(
+            "other-target",
+            _not_sixty,
+            expected="60 %",
+            hint="An autoscaler that is there is not made again: delete it first, or edit it.",
+            look=_SHOW,
+        ),
+        Wrong(
+            "too-few",
+            _too_few,
+            expected="the number of Pods that the arithmetic asks for, at least",
+            hint="All millicores of the load, divided by those that one Pod may use at the "
+            "target; then round up.",
+            look=_SHOW,
+        ),
+        Wrong(
+            "too-many",
+            _too_many,
+            expected=f"at most {_MOST}",
+            hint="That is room enough for this load, and for a bill, too: a maximum is what "
+            "stands between a mistake and all of your nodes.",
+            look=_SHOW,
+        ),
+    ),
+    right="At 25 requests a second, five Pods settle at 50 %: below the target, and none too many.",
+)
+
+# -- asleep ----------------------------------------------------------------------------------
+
+
+def _awake(world: World) -> str | None:
+    replicas = world.get(APP)["spec"].get("replicas", 1)
+    return f"replicas: {replicas}" if replicas else None
+
+
+def _still_there(world: World) -> str | None:
+    left = len(world.pods_of(APP))
+    return f"{left} left" if left else None
+
+
+def _unnoticed(world: World) -> str | None:
+    active = conditions.get(_scaler(world), "ScalingActive") or {}
+    if active.get("reason") == "ScalingDisabled":
+        return None
+    return active.get("reason") or "it has not looked yet"
+
+
+ASLEEP = Exercise(
+    "asleep",
+    "No Pod of myapp runs, and its autoscaler lets it rest",
+    wrong=(
+        NO_DEPLOYMENT,
+        Wrong(
+            "no-autoscaler",
+            _none,
+            expected="an autoscaler of deployment/myapp, as before",
+            hint="It need not go for this: there is one number of Pods that it never changes.",
+            look=_SHOW,
+        ),
+        Wrong(
+            "awake",
+            _awake,
+            expected="replicas: 0",
+            hint="The minimum of an autoscaler is one; but the Deployment's own number may be "
+            "less. `kubectl scale` sets it.",
+            look="kubectl get deployment myapp",
+        ),
+        Wrong(
+            "pods-left",
+            _still_there,
+            expected="no Pods",
+            hint="They are told to end, and may take a moment for it.",
+            look="kubectl get pods",
+            settles=True,
+        ),
+        Wrong(
+            "unnoticed",
+            _unnoticed,
+            expected="ScalingDisabled, the reason of the condition ScalingActive",
+            hint="The autoscaler sees it at its next look.",
+            look=_WHY,
+            settles=True,
+        ),
+    ),
+    right="It costs nothing now, and answers nobody: no autoscaler here will wake it.",
+)
+
+CHAPTER = Chapter("08-autoscale", "Load and autoscaling", (AUTOSCALER, LOAD, ROOM, ASLEEP))
