@@ -10,7 +10,7 @@
     labels.py     text that never collides
     score.py      a recording → one row of scores; pure
     overlay.py    `compare`: several recordings in one figure; its panels and its `comparison`
-    frontier.py   `trade_off`: a sweep as points, cost against latency
+    frontier.py   `trade_off`: a sweep or recordings as points, cost against latency
     notebook.py   one display of a Jupyter cell, and `LiveFigure`
 
 Everything shown here could have been asked for with kubectl, except the load, which only the

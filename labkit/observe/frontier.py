@@ -1,4 +1,4 @@
-"""`trade_off`: a sweep as points, cost against latency, and those that nobody beats.
+"""`trade_off`: a sweep, or some recordings, as points: cost against latency, and the unbeaten ones.
 
 A point that another beats in both has no reason to be chosen; what remains is the Pareto front, and
 going along it buys latency with money.  The title says where it crosses the objective.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -23,10 +23,10 @@ from labkit.observe.comparison import cost_column
 from labkit.observe.figure import Timeline
 from labkit.observe.labels import Label, name_lines, shortened
 from labkit.observe.panels import QUIET, READY, THRESHOLD
-from labkit.observe.score import Scores
+from labkit.observe.score import Scores, scores
 
 _HEIGHT = 3.9  # inches
-_CHANCE = "seed"
+_CHANCE, _RUN = "seed", "run"
 _LIMIT = "objective"
 #: Where a label may stand, best first: right, above, below, left, and further away.
 _PLACES = [
@@ -64,14 +64,17 @@ class Point(NamedTuple):
 
 
 def trade_off(
-    df: pd.DataFrame, objective_ms: float | None = None, title: str | None = None
+    found: pd.DataFrame | Mapping[str, Any],
+    objective_ms: float | None = None,
+    title: str | None = None,
 ) -> Timeline:
     """Draw the table of a `sweep`: what each setting costs, and the p99 that its requests met.
 
     Rows that differ by `seed` alone make one point.  Any table will do that has the columns of
     `Scores`; its other columns name the points.  The objective is that of the table, unless it is
-    given.  Raises UsageError.
+    given.  Recordings by name, as for `compare`, will do as well.  Raises UsageError.
     """
+    df = _table(found, objective_ms) if isinstance(found, Mapping) else found
     points = points_of(df)
     best = front(points)
     objective_ms = _objective(df) if objective_ms is None else objective_ms
@@ -83,6 +86,12 @@ def trade_off(
     _draw(axes, points, best)
     picture.facts = "\n".join([title, *(_fact(one, one in best) for one in points)])
     return picture
+
+
+def _table(recordings: Mapping[str, Any], objective_ms: float | None) -> pd.DataFrame:
+    """A row for each recording, as a sweep would make."""
+    rows = [{_RUN: name, **scores(one, objective_ms)} for name, one in recordings.items()]
+    return pd.DataFrame(rows)
 
 
 def varied(df: pd.DataFrame) -> list[str]:

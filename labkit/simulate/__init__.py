@@ -16,7 +16,6 @@ models.  In reading order:
     paths        settings of a scenario by their paths: `vary`
     machines     node groups for a cluster autoscaler; `virtual_nodes`; `prices`: what both cost
     sweeps       a grid of settings → a table of scores; played by `workers`
-    tradeoffs    a figure: what users got for the money
     calibration  the models, fitted to a recording of a live cluster; with `estimates`, `rhythm`
 """
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from labkit.simulate.scenario import Scenario
     from labkit.simulate.simulation import Recording, Simulation
     from labkit.simulate.sweeps import sweep
-    from labkit.simulate.tradeoffs import tradeoff
 
 __all__ = [
     "Agreement",
@@ -42,7 +40,6 @@ __all__ = [
     "agreement",
     "fit",
     "sweep",
-    "tradeoff",
     "vary",
 ]
 
@@ -55,7 +52,6 @@ _PLACES = {
     "Recording": "simulation",
     "Simulation": "simulation",
     "sweep": "sweeps",
-    "tradeoff": "tradeoffs",
     "vary": "paths",
 }
 

@@ -11,6 +11,7 @@ from labkit.errors import UsageError
 from labkit.observe import trade_off
 from labkit.observe.frontier import front, points_of
 from labkit.observe.score import Scores
+from tests.observe.recordings import scaling
 
 
 def table(*rows, **columns):
@@ -106,9 +107,19 @@ def test_names_cover_no_other_and_the_best_is_named(df):
     assert figure.png().startswith(b"\x89PNG")
 
 
+def test_recordings_are_points_too_each_by_its_name():
+    slow = scaling().assign(pods_running=1.0, pods_pending=0.0, cpu_request_milli=1000.0)
+    runs = {"today": slow.assign(memory_request_mib=0.0)}
+    runs["faster"] = runs["today"].assign(p99=50.0, cpu_request_milli=2000.0)
+    title, *facts = trade_off(runs, objective_ms=100).facts.splitlines()
+    assert title.startswith("One of 2 keeps 100 ms: faster ($")
+    assert [fact.partition(":")[0] for fact in facts] == ["today", "faster"]
+
+
 @pytest.mark.parametrize(
     ("df", "message"),
     [
+        ({}, "has no column objective_ms"),
         (pd.DataFrame({"a": [1]}), "no column objective_ms"),
         (SWEPT.head(0), "has no rows"),
         (SWEPT.assign(p99_ms=math.nan), "Of no row both cost and latency are known"),
