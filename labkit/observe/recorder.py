@@ -21,7 +21,18 @@ import pandas as pd
 from labkit.clock import Clock
 from labkit.errors import UsageError, WaitTimeout
 from labkit.observe.notebook import Progress
-from labkit.observe.sample import COLUMNS, EVENT_COLUMNS, MARK, Answers, event_row, load_at, sample
+from labkit.observe.sample import (
+    COLUMNS,
+    DECISION_COLUMNS,
+    EVENT_COLUMNS,
+    MARK,
+    Answers,
+    decision_row,
+    event_row,
+    load_at,
+    sample,
+    says_more,
+)
 from labkit.observe.source import Source
 from labkit.observe.units import milliseconds, pods
 
@@ -67,6 +78,7 @@ class Recorder:
         self._samples: list[dict[str, float]] = []
         self._seconds: list[Mapping[str, Any]] = []
         self._events: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._decisions: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -141,6 +153,17 @@ class Recorder:
         rows = [{**row, "t": max(0.0, row["time"] - began)} for row in rows]
         return pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
 
+    @property
+    def decisions(self) -> pd.DataFrame:
+        """What the autoscaler decided, and why, in its own words.
+
+        time (Unix s), t (s since the recording began), current and desired replicas, because.  A
+        row for each sample in which the decision was another one, not just its numbers.  It is
+        empty where the autoscaler does not give its reasons: only that of the lab does.
+        """
+        with self._news:
+            return pd.DataFrame(self._decisions, columns=list(DECISION_COLUMNS))
+
     def until(
         self,
         condition: Callable[[pd.Series], bool],
@@ -205,8 +228,11 @@ class Recorder:
         now = self._clock.now()
         answers = self._source.read()
         row = {"time": now, "t": now - self.began, **sample(answers)}
+        decision = decision_row(answers.autoscaler)
         with self._news:
             self._samples.append(row)
+            if decision and (not self._decisions or says_more(decision, self._decisions[-1])):
+                self._decisions.append({"time": now, "t": row["t"], **decision})
             for event in map(event_row, answers.events):
                 # An Event that happens again is the same object with a later time and a count.
                 if event["time"] >= int(self.began):

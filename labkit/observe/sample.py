@@ -10,6 +10,7 @@ other than CPU utilization.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,8 @@ COLUMNS = (
 )
 MARK = "mark"  # the `object` and `reason` of what is our own doing, among Events
 EVENT_COLUMNS = ("time", "t", "reason", "message", "object")
+DECISION_COLUMNS = ("time", "t", "current", "desired", "because")
+DECISION = "autoscaling.labkit/decision"  # the annotation in which the lab's autoscaler says why
 
 _POD_COLUMNS = ("cpu_request_milli", "memory_request_mib", "pods_running", "pods_pending")
 _MILLI, _MIB = Fraction(1, 1000), Fraction(2**20)
@@ -142,6 +145,23 @@ def event_row(event: Object) -> dict[str, Any]:
         "message": event.get("message") or "",
         "object": f"{about['kind']}/{about['name']}",
     }
+
+
+def decision_row(autoscaler: Object | None) -> dict[str, Any] | None:
+    """What its last look decided: current, desired, because; None where it does not say."""
+    annotations = autoscaler["metadata"].get("annotations") or {} if autoscaler else {}
+    if DECISION not in annotations:
+        return None
+    status = autoscaler.get("status") or {}
+    counts = status.get("currentReplicas", 0), status.get("desiredReplicas", 0)
+    return {"current": counts[0], "desired": counts[1], "because": annotations[DECISION]}
+
+
+def says_more(row: Object, last: Object) -> bool:
+    """Whether a decision says more than other numbers for the same number of Pods."""
+    counts = [(one["current"], one["desired"]) for one in (row, last)]
+    reasons = [re.sub(r"[\d.]+", "", one["because"]) for one in (row, last)]
+    return counts[0] != counts[1] or reasons[0] != reasons[1]
 
 
 def load_at(moments: Sequence[float], seconds: Sequence[Object]) -> list[dict[str, float]]:

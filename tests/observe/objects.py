@@ -33,6 +33,13 @@ def autoscaler(target: str = "web", utilization: int | None = 120) -> dict[str, 
     }
 
 
+def decided(current: int, desired: int, because: str) -> dict[str, Any]:
+    """The lab's autoscaler after a look."""
+    told = {"name": "web-hpa", "annotations": {"autoscaling.labkit/decision": because}}
+    status = {"currentReplicas": current, "desiredReplicas": desired}
+    return {**autoscaler(), "metadata": told, "status": status}
+
+
 def pod(
     phase: str, cpu: str | None = "200m", memory: str | None = "64Mi", **metadata: str
 ) -> dict[str, Any]:

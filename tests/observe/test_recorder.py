@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from labkit.clock import Clock
+from labkit.controllers.podautoscaler import controller
 from labkit.errors import UsageError, WaitTimeout
 from labkit.kube import times
 from labkit.observe import Recorder
-from labkit.observe.sample import COLUMNS, Answers
+from labkit.observe.sample import COLUMNS, DECISION, Answers
 from tests.observe import objects
 
 
@@ -118,6 +119,32 @@ def test_events_and_marks_are_in_order_and_each_occurrence_is_one_row():
 def test_without_events_there_is_an_empty_table():
     assert recorder(of(1)).events.empty
     assert recorder(of(1)).frame().empty
+
+
+def test_a_decision_is_a_row_when_it_is_another_one_and_not_just_its_numbers():
+    told = [
+        (1, 1, "1 replica = ceil(1 × 5 % / 30 %)"),
+        (1, 3, "9 replicas = ceil(1 × 250 % / 30 %); limited to maxReplicas 3"),
+        (3, 3, "9 replicas = ceil(3 × 83 % / 30 %); limited to maxReplicas 3"),
+        (3, 3, "8 replicas = ceil(3 × 80 % / 30 %); limited to maxReplicas 3"),
+        (3, 3, "1 replica = ceil(3 × 1 % / 30 %); stabilized at 8"),
+    ]
+    answers = [Answers(autoscaler=objects.decided(*each)) for each in told]
+    with recorder(*answers) as recording:
+        recording.until(lambda now: len(recording.decisions) == 4, 30)
+    found = recording.decisions
+    rows = list(found[["current", "desired", "because"]].itertuples(index=False, name=None))
+    assert rows == [told[0], told[1], told[2], told[4]]
+    assert found["t"].is_monotonic_increasing
+
+
+def test_the_reasons_are_where_the_controller_writes_them():
+    assert DECISION == controller.DECISION
+
+
+def test_an_autoscaler_that_gives_no_reasons_has_no_decisions():
+    with recorder(of(1, autoscaler=objects.autoscaler())) as recording:
+        assert recording.decisions.empty
 
 
 def test_an_interval_without_sense_is_refused():
