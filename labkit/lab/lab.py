@@ -294,15 +294,15 @@ class Lab(Clients):
 
     # -- exercises ----------------------------------------------------------------------------
 
-    def check(self, exercise: str) -> Outcome:
-        """Look at the cluster and say whether an exercise of this chapter is solved.
+    def check(self, exercise: str, answer: Any = None) -> Outcome:
+        """Look at the cluster, or at `answer`, and say whether an exercise is solved.
 
         The answer shows itself: what was expected, what is there, a hint and where to look.  Of
         another chapter: `04-deploy/replicas`.  Raises UsageError for an unknown exercise.
         """
         from labkit import lessons
 
-        return lessons.check(self.chapter, exercise, self._list, self.namespace)
+        return lessons.check(self.chapter, exercise, self._list, self.namespace, answer=answer)
 
     def progress(self) -> Progress:
         """The chapters and their exercises, and which of them you have solved."""

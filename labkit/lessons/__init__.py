@@ -4,7 +4,7 @@ Reading order:
 
 - `exercise`: an exercise as a value: a title, and the wrong answers that its author thought of,
   each with its own hint.  Pure.
-- `world`: what a check may look at: objects of the API, nothing else.
+- `world`: what a check may look at: objects of the API, and an answer that was given to it.
 - `outcome`: what a check says, as text and as HTML.
 - `chapters`: the exercises of each chapter, one module for each.
 - `course`: finds them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from labkit.client import ApiError
 from labkit.clock import Clock
@@ -19,16 +20,21 @@ PATIENCE, _PAUSE = 10.0, 0.5
 
 
 def check(
-    chapter: str | None, name: str, read: Read, namespace: str, clock: Clock | None = None
+    chapter: str | None,
+    name: str,
+    read: Read,
+    namespace: str,
+    clock: Clock | None = None,
+    answer: Any = None,
 ) -> Outcome:
-    """Judge an exercise in the cluster that `read` reads, and keep the answer.
+    """Judge an exercise in the cluster that `read` reads, or by `answer`; keep the outcome.
 
     Raises UsageError for an exercise that there is not, ApiError and OSError where the cluster
     gives no answer.
     """
     clock = clock or Clock()
     place, exercise = course.find(chapter, name)
-    outcome = look(exercise, _tolerant(read), namespace, clock)
+    outcome = look(exercise, _tolerant(read), namespace, clock, answer=answer)
     try:
         record.add(f"{place.name}/{exercise.name}", outcome.ok, clock.now())
     except record.Unkept as error:
@@ -42,11 +48,12 @@ def look(
     namespace: str,
     clock: Clock,
     pause: Callable[[float], None] = time.sleep,
+    answer: Any = None,
 ) -> Outcome:
     """The outcome now, or as soon as what may settle has settled."""
     deadline = clock.monotonic() + PATIENCE
     while True:
-        found = exercise.judge(World(read, namespace))
+        found = exercise.judge(World(read, namespace, answer))
         if found is None:
             return Outcome(exercise)
         if not found[0].settles or clock.monotonic() >= deadline:

@@ -1,4 +1,5 @@
-"""What a check may look at: the objects of a cluster, as they were at one moment.
+"""What a check may look at: the objects of a cluster, as they were at one moment, and the answer
+that the learner has given to it: a number, a table, a recording.
 
 Each kind is read when it is first asked for, and once; so all questions of one check are about the
 same objects.  In tests a world is made of manifests.
@@ -7,6 +8,7 @@ same objects.  In tests a world is made of manifests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from labkit.kube import kinds, pods, selectors
 from labkit.kube.resources import PODS, Resource
@@ -18,17 +20,24 @@ Read = Callable[[Resource, str | None], list[dict]]
 
 
 class World:
-    """The objects of `namespace`, and those that have no namespace.  They are read-only."""
+    """The objects of `namespace`, and those that have no namespace.  They are read-only.
 
-    def __init__(self, read: Read, namespace: str = "default") -> None:
-        self._read, self.namespace = read, namespace
+    `answer` is what was given to the check, None if nothing was.
+    """
+
+    def __init__(self, read: Read, namespace: str = "default", answer: Any = None) -> None:
+        self._read, self.namespace, self.answer = read, namespace, answer
         self._kept: dict[Resource, list[dict]] = {}
 
     @classmethod
-    def of(cls, objects: Iterable[Mapping]) -> World:
+    def of(cls, objects: Iterable[Mapping], answer: Any = None) -> World:
         """A world of these objects and no others."""
         made = [dict(one) for one in objects]
-        return cls(lambda resource, _: [one for one in made if one["kind"] == resource.kind])
+
+        def read(resource: Resource, _: str | None) -> list[dict]:
+            return [one for one in made if one["kind"] == resource.kind]
+
+        return cls(read, answer=answer)
 
     def get(self, name: str) -> dict:
         """The object `deployment/myapp`; {} where there is none."""

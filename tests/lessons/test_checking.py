@@ -9,6 +9,7 @@ from labkit.client.errors import status_error
 from labkit.clock import Clock
 from labkit.errors import UsageError
 from labkit.lessons.checking import PATIENCE, look
+from labkit.lessons.exercise import Exercise, Wrong
 from tests.lessons.objects import pod
 
 FIRST_POD = lessons.find("00-start-here", "first-pod")[1]
@@ -48,6 +49,15 @@ def test_what_is_wrong_for_good_is_said_at_once():
     clock = Fast()
     assert not look(FIRST_POD, lambda *_: [], "default", clock, clock.pause)
     assert clock.passed == 0
+
+
+def test_an_answer_that_is_given_is_judged_in_place_of_the_cluster():
+    asked = Wrong("other", lambda world: None if world.answer == 6 else f"{world.answer}", *"abc")
+    exercise = Exercise("sum", "Three and three", (asked,), right="Six.")
+    clock = Fast()
+    assert look(exercise, lambda *_: [], "default", clock, clock.pause, answer=6)
+    assert look(exercise, lambda *_: [], "default", clock, clock.pause, answer=7).got == "7"
+    assert not look(exercise, lambda *_: [], "default", clock, clock.pause)
 
 
 def test_a_resource_that_is_not_served_has_no_objects(labkit_home):

@@ -1,7 +1,8 @@
 """Every wrong answer that an author thought of gives its own hint.
 
 The cases of a chapter are a module in `cases`: for each exercise the objects of a cluster that is
-right, and for each `Wrong` those of a cluster that is wrong in just this way.
+right, and for each `Wrong` those of a cluster that is wrong in just this way; or a `World`, where
+it is an answer that is judged.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ each_exercise = pytest.mark.parametrize(
 def test_each_answer_is_told_apart(case: tuple[str, str, str]):
     chapter, name, answer = case
     _, exercise = lessons.find(chapter, name)
-    found = exercise.judge(lessons.World.of(CASES[case]))
+    world = CASES[case]
+    found = exercise.judge(world if isinstance(world, lessons.World) else lessons.World.of(world))
     assert (found[0].name if found else "right") == answer
     if found:
         wrong, got = found
@@ -79,7 +81,7 @@ def test_a_notebook_with_checks_asks_for_each_of_its_exercises(notebook: course.
     asked = {
         name
         for cell in notebook.code
-        for name in re.findall(r"""lab\.check\(["']([^"']+)["']\)""", cell.source)
+        for name in re.findall(r"""lab\.check\(["']([^"']+)["'][,)]""", cell.source)
     }
     known = {one.name for place, one in EXERCISES if place.name == notebook.path.stem}
     assert asked in (known, set())
