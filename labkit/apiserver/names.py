@@ -166,7 +166,7 @@ def qualified_name(text: str) -> str | None:
     prefix, slash, name = text.rpartition("/")
     if "/" in prefix:
         return (
-            "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must "
+            "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must "
             "start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or "
             f"'123-abc', regex used for validation is '{_NAME}') with an optional DNS subdomain "
             "prefix and '/' (e.g. 'example.com/MyName')"

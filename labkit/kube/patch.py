@@ -40,7 +40,7 @@ def json_patch(obj: object, operations: object) -> object:
         raise PatchError(f"not a JSON patch: {operations!r}")
     for operation in operations:
         try:
-            obj = jsonpatch.JsonPatch([operation]).apply(obj, in_place=True)
+            obj = jsonpatch.JsonPatch([_lenient(obj, operation)]).apply(obj, in_place=True)
         except jsonpatch.JsonPatchTestFailed:
             raise PatchError(f"testing value {operation['path']} failed: test failed") from None
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
@@ -48,6 +48,16 @@ def json_patch(obj: object, operations: object) -> object:
         except (TypeError, KeyError, AttributeError) as error:
             raise PatchError(f"not a JSON patch: {error}") from None
     return obj
+
+
+def _lenient(obj: object, operation: dict) -> dict:
+    """RFC 6902 demands that what is replaced exists.  Kubernetes does not, in a map."""
+    if operation.get("op") != "replace" or not operation.get("path"):
+        return operation
+    parent = jsonpointer.JsonPointer(operation["path"].rpartition("/")[0])
+    if isinstance(parent.resolve(obj, None), dict):
+        return {**operation, "op": "add"}
+    return operation
 
 
 # What has no place, or nothing in its place; words of github.com/evanphx/json-patch.
@@ -59,7 +69,6 @@ _NO_PLACE = {
 _NOTHING_THERE = {
     "remove": "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: "
     "missing value",
-    "replace": "replace operation does not apply: doc is missing key: {path}: missing value",
 }
 
 
@@ -147,6 +156,8 @@ def _merge_field(obj: dict, key: str, value: object, type: Type, order: list | N
         obj[key] = strategic_merge(present, value, type)
     elif isinstance(value, list) and isinstance(present, list) and "merge" in type.strategies:
         obj[key] = _merge_list(present, value, type, order)
+    elif _is_directed(value):
+        obj.pop(key, None)  # there is nothing that could be replaced or deleted
     else:
         obj[key] = _plain(value)
         if order is not None and isinstance(value, list):
@@ -154,20 +165,22 @@ def _merge_field(obj: dict, key: str, value: object, type: Type, order: list | N
 
 
 def _plain(value: object) -> object:
-    """A patch's value as an object's value: without nulls in maps and without directives."""
+    """A patch's value as an object's value: without nulls in maps, and without directives and
+    what they stand in.
+    """
     if isinstance(value, dict):
         return {
             key: _plain(item)
             for key, item in value.items()
-            if item is not None and not key.startswith("$")
+            if item is not None and not key.startswith("$") and not _is_directed(item)
         }
     if isinstance(value, list):
-        return [
-            _plain(item)
-            for item in value
-            if not (isinstance(item, dict) and item.get(_PATCH) in ("delete", "replace"))
-        ]
+        return [_plain(item) for item in value if not _is_directed(item)]
     return value
+
+
+def _is_directed(value: object) -> bool:
+    return isinstance(value, dict) and _PATCH in value
 
 
 def _merge_list(present: list, patch: list, type: Type, order: list | None) -> list:

@@ -246,7 +246,7 @@ METADATA = [
     ({"labels": {"a": "-b"}}, f'metadata.labels: Invalid value: "-b": {LABEL}'),
     ({"labels": {"a": "x" * 64}}, "must be no more than 63"),
     ({"labels": {"x" * 64: "a"}}, "name part must be no more than 63"),
-    ({"annotations": {"a/b/c": "d"}}, 'metadata.annotations: Invalid value: "a/b/c": a qualified'),
+    ({"annotations": {"a/b/c": "d"}}, 'metadata.annotations: Invalid value: "a/b/c": a valid'),
     (
         {"annotations": {"a": "x" * 2**18}},
         "metadata.annotations: Too long: ",

@@ -59,7 +59,7 @@ def test_json_patch_does_one_thing_after_the_other(wire: Wire, pair: str):
     [
         {"op": "test", "path": "/data/a", "value": "9"},
         {"op": "remove", "path": "/data/none"},
-        {"op": "replace", "path": "/data/none", "value": "1"},
+        {"op": "replace", "path": "/none/deeper", "value": "1"},
         {"op": "add", "path": "/none/deeper", "value": "1"},
     ],
     ids=lambda operation: operation["op"],
@@ -72,6 +72,13 @@ def test_json_patch_does_everything_or_nothing(wire: Wire, pair: str, operation:
     words = "the server rejected our request due to an error in our request"
     refused(answer, 422, "Invalid", words)
     assert wire.ok("GET", pair)["data"] == {"a": "1", "b": "2"}
+
+
+def test_a_json_patch_may_replace_what_is_not_there_in_a_map(wire: Wire, pair: str):
+    made = wire.ok(
+        "PATCH", pair, [{"op": "replace", "path": "/data/c", "value": "3"}], type=JSON_PATCH
+    )
+    assert made["data"] == {"a": "1", "b": "2", "c": "3"}
 
 
 def test_a_json_patch_has_at_most_ten_thousand_operations(wire: Wire, pair: str):
@@ -124,8 +131,11 @@ def test_strategic_merge_patch_replaces_if_told_to(wire: Wire, deployment: str):
     )
     made = wire.ok("PATCH", deployment, change, type=STRATEGIC)
     assert [one["name"] for one in containers(made)] == ["only"]
-    labels = {"labels": {"$patch": "replace", "z": "1"}}
-    made = wire.ok("PATCH", deployment, {"metadata": labels}, type=STRATEGIC)
+    labels = {"metadata": {"labels": {"$patch": "replace", "z": "1"}}}
+    made = wire.ok("PATCH", deployment, labels, type=STRATEGIC)
+    assert "labels" not in made["metadata"]  # there were none to replace
+    wire.ok("PATCH", deployment, {"metadata": {"labels": {"a": "b"}}}, type=STRATEGIC)
+    made = wire.ok("PATCH", deployment, labels, type=STRATEGIC)
     assert made["metadata"]["labels"] == {"z": "1"}
 
 
