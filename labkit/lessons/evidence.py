@@ -24,6 +24,17 @@ def waiting(found: Iterable[Mapping], reasons: Iterable[str]) -> str | None:
     return None
 
 
+def ended(found: Iterable[Mapping], reason: str) -> str | None:
+    """The first Pod that waits since a container ended for `reason`: `web-1: OOMKilled`."""
+    for pod in found:
+        for entry in (pod.get("status") or {}).get("containerStatuses") or ():
+            last = entry.get("lastState") or {} if "waiting" in entry.get("state", {}) else {}
+            state = (entry.get("state") or {}).get("terminated") or last.get("terminated") or {}
+            if state.get("reason") == reason:
+                return f"{pod['metadata']['name']}: {reason}"
+    return None
+
+
 def unschedulable(found: Iterable[Mapping]) -> str | None:
     """The first Pod that no node takes, with the scheduler's reason."""
     for pod in found:

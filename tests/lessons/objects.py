@@ -25,6 +25,7 @@ def pod(
     ready: bool = True,
     phase: str = "Running",
     waiting: str = "",
+    ended: str = "",
     unschedulable: str = "",
     port: int = 3001,
     address: str = "",
@@ -44,7 +45,9 @@ def pod(
             "phase": phase,
             "podIP": address,
             "conditions": conditions,
-            "containerStatuses": [{"image": image, "state": state}],
+            "containerStatuses": [
+                {"image": image, "state": state, "lastState": {"terminated": {"reason": ended}}}
+            ],
         },
     }
 
@@ -56,10 +59,11 @@ def deployment(
     image: str = "todolist",
     resources: dict | None = None,
     status: dict | None = None,
+    probe: dict | None = None,
     **spec: Any,
 ) -> dict:
     asked = {"requests": {"cpu": "200m"}} if resources is None else resources
-    container = {"name": name, "image": image, "resources": asked}
+    container = {"name": name, "image": image, "resources": asked, "readinessProbe": probe}
     return {
         "kind": "Deployment",
         "metadata": meta(name, {"app": name}),

@@ -1,9 +1,10 @@
-"""04 · Deploy: a Deployment, a Service, and an image to mend."""
+"""04 · Deploy: a Deployment, a Service, and an image to mend.  `gallery` has what follows."""
 
 from __future__ import annotations
 
 from labkit.kube.resources import ENDPOINT_SLICES
 from labkit.lessons import evidence
+from labkit.lessons.chapters import gallery
 from labkit.lessons.exercise import Chapter, Exercise, Wrong
 from labkit.lessons.world import World
 
@@ -236,4 +237,4 @@ IMAGE = Exercise(
     right="The old ReplicaSet was kept for this: going back is a roll-out like any other.",
 )
 
-CHAPTER = Chapter("04-deploy", "Deploy", (REPLICAS, SERVICE, IMAGE))
+CHAPTER = Chapter("04-deploy", "Deploy", (REPLICAS, SERVICE, IMAGE, *gallery.EXERCISES))
