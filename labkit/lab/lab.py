@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.client import Client
 from labkit.client.sync import Portal
-from labkit.clusters import contexts, paths, settings
+from labkit.clusters import contexts, manage, paths, settings
 from labkit.clusters.contexts import ForeignCluster
 from labkit.errors import ClusterError, UsageError, WaitTimeout
 from labkit.kube import conditions, kinds, resources
@@ -119,20 +119,32 @@ class Lab(Clients):
         finally:
             self._run(self._ownership.note())
 
-    def reset(self, *names: str) -> None:
+    def reset(self, *names: str, cluster: bool = False) -> None:
         """Delete what this chapter made, and all that it owns; wait for the end.
 
         That is what `lab.apply`, `%%manifest` and `%kubectl` created, and the objects that are
         named here (`pod/hello`): name what `!kubectl` cells make.  What does not exist needs no
         deleting.  Raises UsageError for a name that somebody else's object has, in a cluster that
         is not the lab's own.
+
+        With `cluster` it is the whole cluster that goes, with all that is in it: for a chapter that
+        has made one of its own.
         """
+        if cluster:
+            return self._remove()
         wanted = [(name, "") for name in names]
         self._run(self._ownership.take(wanted))
         gone = self._delete(all_chapters=False)
         self._run(self._ownership.take(wanted))
         if not gone:
             print("Nothing to delete.")
+
+    def _remove(self) -> None:
+        """Take the cluster down and delete what it has kept, if it is there."""
+        name = target.own(self.cluster, "lab.reset(cluster=True)").name
+        self._watching.stop()
+        done = manage.down(name, delete=True) if manage.info(name) else ["Nothing to delete."]
+        print(*done, sep="\n")
 
     def _delete(self, *, all_chapters: bool) -> bool:
         """Delete what is recorded; whether there was anything."""

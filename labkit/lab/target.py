@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from labkit.clusters import contexts, manage, settings
 from labkit.clusters.contexts import ForeignCluster
+from labkit.clusters.parts import Parts
 from labkit.errors import UsageError
 
 
@@ -71,7 +72,17 @@ def _ensure(wish: Wish) -> manage.ClusterInfo:
         said = "was up already." if before else "is up after {:.1f} s."
     cluster = manage.up(name, nodes, merged, parts=wish.parts, virtual_node_types=types)
     print(f"The cluster {name} {said.format(time.monotonic() - begun)}")
+    if before and cluster.parts == settings.SEPARATE:
+        _start_stopped(name)
     return cluster
+
+
+def _start_stopped(name: str) -> None:
+    """Start the parts that somebody has stopped: a run of a chapter may have ended halfway."""
+    parts = Parts(name)
+    if stopped := [one.name for one in parts.facts() if one.state == "stopped"]:
+        parts.start()
+        print(f"Started again: {', '.join(stopped)}.")
 
 
 def own(cluster: manage.ClusterInfo | ForeignCluster, what: str) -> manage.ClusterInfo:
