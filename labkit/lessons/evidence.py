@@ -28,9 +28,9 @@ def ended(found: Iterable[Mapping], reason: str) -> str | None:
     """The first Pod that waits since a container ended for `reason`: `web-1: OOMKilled`."""
     for pod in found:
         for entry in (pod.get("status") or {}).get("containerStatuses") or ():
-            last = entry.get("lastState") or {} if "waiting" in entry.get("state", {}) else {}
-            state = (entry.get("state") or {}).get("terminated") or last.get("terminated") or {}
-            if state.get("reason") == reason:
+            state, last = entry.get("state") or {}, entry.get("lastState") or {}
+            end = (last if "waiting" in state else state).get("terminated") or {}
+            if end.get("reason") == reason:
                 return f"{pod['metadata']['name']}: {reason}"
     return None
 
