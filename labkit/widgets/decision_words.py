@@ -67,6 +67,8 @@ def _limits(autoscaler: Mapping) -> Iterator[str]:
     limited = conditions.get(autoscaler, "ScalingLimited")
     if limited and limited["status"] == "True":
         yield f"Limited: {limited['message']}."
+        if limited.get("reason") == "TooManyReplicas":
+            return  # it would be as many without any waiting
     able = conditions.get(autoscaler, "AbleToScale")
     if able and able.get("reason") in ("ScaleDownStabilized", "ScaleUpStabilized"):
         yield f"It waits: {able['message']}."

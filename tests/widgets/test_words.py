@@ -56,6 +56,15 @@ BLIND = ("False", "FailedGetResourceMetric", "no metrics returned from resource 
             id="waits to scale in",
         ),
         pytest.param(
+            hpa(60, 5, 5, ScalingLimited=TOO_MANY, AbleToScale=WAITS),
+            [
+                "CPU 60 % of the request, target 30 %: 5 Pods × 60 / 30 = 10.0 → 10.",
+                "It leaves 5 Pods (from 1 to 5).",
+                "Limited: the desired replica count is more than the maximum.",
+            ],
+            id="limited, whether it waits or not",
+        ),
+        pytest.param(
             hpa(32, 1, 1),
             [
                 "CPU 32 % of the request, target 30 %: within a tenth of the target, "
