@@ -50,26 +50,26 @@ class Source:
             return Answers()
 
     def _read(self) -> Answers:
-        deployment = _ask(self._apps.read_namespaced_deployment, self._name, self._namespace)
+        deployment = ask(self._apps.read_namespaced_deployment, self._name, self._namespace)
         autoscaler = self._autoscaler()
         selector = _selector(deployment)
         return Answers(
             deployment,
             autoscaler,
             selector
-            and _items(self._core.list_namespaced_pod, self._namespace, label_selector=selector),
+            and items(self._core.list_namespaced_pod, self._namespace, label_selector=selector),
             selector and self._pod_metrics(selector),
             self._events(autoscaler),
         )
 
     def _autoscaler(self) -> dict[str, Any] | None:
         listing = self._autoscaling.list_namespaced_horizontal_pod_autoscaler
-        return find_autoscaler(_items(listing, self._namespace) or (), self._name)
+        return find_autoscaler(items(listing, self._namespace) or (), self._name)
 
     def _pod_metrics(self, selector: str) -> list[dict[str, Any]] | None:
         listing = self._custom.list_namespaced_custom_object
         group = ("metrics.k8s.io", "v1beta1", self._namespace, "pods")
-        return _items(listing, *group, label_selector=selector)
+        return items(listing, *group, label_selector=selector)
 
     def _events(self, autoscaler: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
         about = {("Deployment", self._name)}
@@ -79,11 +79,12 @@ class Source:
         for kind, name in sorted(about):
             fields = f"involvedObject.kind={kind},involvedObject.name={name}"
             listing = self._core.list_namespaced_event
-            found += _items(listing, self._namespace, field_selector=fields) or ()
+            found += items(listing, self._namespace, field_selector=fields) or ()
         return tuple(found)
 
 
-def _ask(call: Callable[..., Any], *args: str, **options: str) -> dict[str, Any] | None:
+def ask(call: Callable[..., Any], *args: str, **options: str) -> dict[str, Any] | None:
+    """The answer to a call of the official client as JSON; None for an error answer.  OSError."""
     try:
         response = call(*args, **options, _preload_content=False, _request_timeout=_TIMEOUT)
         return json.loads(response.data)
@@ -93,8 +94,9 @@ def _ask(call: Callable[..., Any], *args: str, **options: str) -> dict[str, Any]
         return None
 
 
-def _items(call: Callable[..., Any], *args: str, **options: str) -> list[dict[str, Any]] | None:
-    answer = _ask(call, *args, **options)
+def items(call: Callable[..., Any], *args: str, **options: str) -> list[dict[str, Any]] | None:
+    """The objects of a listing; None for an error answer.  OSError."""
+    answer = ask(call, *args, **options)
     return None if answer is None else answer.get("items") or []
 
 

@@ -1,0 +1,202 @@
+"""`Rollout`: who answers while a Deployment changes, and which of its Pods there are.
+
+    load = lab.load("myapp", labkit.step(20, 6), path="api/rule")
+    with Rollout(lab.api, "myapp", load) as seen:
+        lab.kubectl("set image deployment/myapp myapp=todolist:v2")
+        load.result()
+    seen
+
+A thread asks the API server for the Deployment's Pods, ten times a second, and so learns which Pod
+is of which version; the load knows which Pod has answered.  Both together tell which version has
+answered, and `rollout_figure` draws it.  A version is an image's tag, and the revision of its
+ReplicaSet: a probe may change while the image stays.
+
+What lasts less than a tenth of a second may be missed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+from kubernetes.client import AppsV1Api, CoreV1Api
+
+from labkit.clock import Clock
+from labkit.kube.pods import is_ready
+from labkit.kube.selectors import format_selector, from_label_selector
+from labkit.observe.source import ask, items
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+    from labkit.observe.figure import Timeline
+
+INTERVAL = 0.1
+REVISION = "deployment.kubernetes.io/revision"
+#: (time, version → (Pods, ready Pods)): one look at a Deployment.
+Look = tuple[float, dict[str, tuple[int, int]]]
+
+
+class Sending(Protocol):
+    """What is asked of a load (`labkit.load.Load`)."""
+
+    @property
+    def seconds(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def summary(self) -> dict[str, Any]: ...
+
+
+class Rollout:
+    """Records the Pods of `deployment` by version, while `load` is sent to them."""
+
+    def __init__(
+        self, api_client: ApiClient, deployment: str, load: Sending, namespace: str = "default"
+    ) -> None:
+        self.load, self._clock = load, Clock()
+        self._pods = _PodsOf(api_client, deployment, namespace)
+        self._looks: list[Look] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._record, name="labkit-rollout", daemon=True)
+
+    def __enter__(self) -> Rollout:
+        self._take()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join(15)
+
+    def _record(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self._take()
+
+    def _take(self) -> None:
+        now, found = self._clock.now(), self._pods.read()
+        if found is not None:
+            self._looks.append((now, count(found, self._pods.version)))
+
+    @property
+    def pods(self) -> pd.DataFrame:
+        """One row per look: t (s since the load began), and for each version, in the order of
+        appearance, its Pods that are not ending (`pods`) and those that are ready (`ready`)."""
+        looks, seconds = list(self._looks), self.load.seconds
+        began = seconds[0]["time"] if seconds else (looks[0][0] if looks else 0.0)
+        versions = list(dict.fromkeys(one for _, counts in looks for one in counts))
+        rows = [
+            [number for one in versions for number in counts.get(one, (0, 0))]
+            for _, counts in looks
+        ]
+        columns = pd.MultiIndex.from_product([versions, ["pods", "ready"]])
+        times = pd.Index([time - began for time, _ in looks], name="t")
+        return pd.DataFrame(rows, index=times, columns=columns)
+
+    @property
+    def answers(self) -> pd.DataFrame:
+        """One row per second of the load: the answers of each version, and `lost`."""
+        return answers(self.load.seconds, self._pods.version)
+
+    @property
+    def lost(self) -> int:
+        """How many requests got no answer, or an error."""
+        return self.load.summary["total"] - self.load.summary["completed"]
+
+    @property
+    def most_pods(self) -> int:
+        """The most Pods that there were at a time, without those that were ending."""
+        return int(self.pods.xs("pods", axis=1, level=1).sum(axis=1).max())
+
+    @property
+    def fewest_ready(self) -> int:
+        """The fewest Pods that were ready at a time."""
+        return int(self.pods.xs("ready", axis=1, level=1).sum(axis=1).min())
+
+    @property
+    def finding(self) -> str:
+        """One sentence with its numbers."""
+        total, lost = self.load.summary["total"], self.lost or "none"
+        return (
+            f"{total} requests, {lost} lost; at most {self.most_pods} Pods, "
+            f"at least {self.fewest_ready} ready"
+        )
+
+    def figure(self) -> Timeline:
+        """Answers of each version and what was lost, above the Pods of each version."""
+        from labkit.observe.rollout_figure import draw
+
+        return draw(self.finding, self.answers, self.pods)
+
+    def __repr__(self) -> str:
+        return f"{self.finding}\n{self.answers.to_string()}"
+
+    def _repr_mimebundle_(self, **options: object) -> Any:
+        data, metadata = self.figure().bundle(scale=2)
+        return {**data, "text/plain": repr(self)}, metadata
+
+
+def count(pods: Iterable[Mapping], version: Callable[[str], str]) -> dict[str, tuple[int, int]]:
+    """Version → how many of its Pods there are, and how many of them are ready.
+
+    One that is about to end counts no more, as for the Deployment's limits.
+    """
+    present = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    of = {pod["metadata"]["name"]: version(pod["metadata"]["name"]) for pod in present}
+    every = Counter(of.values())
+    ready = Counter(of[pod["metadata"]["name"]] for pod in present if is_ready(pod))
+    return {one: (every[one], ready[one]) for one in every}
+
+
+def answers(seconds: Iterable[Mapping], version: Callable[[str], str]) -> pd.DataFrame:
+    """The seconds of a load → answers of each version in each, and what was lost in it."""
+    rows = []
+    for row in seconds:
+        by = Counter()
+        for pod, number in row["served_by"].items():
+            by[version(pod)] += number
+        rows.append({**by, "lost": row["errors"]})
+    frame = pd.DataFrame(rows).fillna(0).astype(int)
+    frame.index.name = "second"
+    return frame[[*(one for one in frame if one != "lost"), *(["lost"] if len(frame) else [])]]
+
+
+class _PodsOf:
+    """Asks for the Pods of a Deployment, and remembers of which version each was."""
+
+    def __init__(self, api_client: ApiClient, deployment: str, namespace: str) -> None:
+        self._core, self._apps = CoreV1Api(api_client), AppsV1Api(api_client)
+        self._namespace = namespace
+        found = ask(self._apps.read_namespaced_deployment, deployment, namespace) or {}
+        selector = (found.get("spec") or {}).get("selector")
+        self._selector = format_selector(from_label_selector(selector))
+        self._revisions: dict[str, str] = {}
+        self._versions: dict[str, str] = {}
+
+    def read(self) -> list[dict] | None:
+        """The Pods of now; None if nobody answers."""
+        try:
+            found = self._list(self._core.list_namespaced_pod)
+        except OSError:
+            return None
+        for pod in found or ():
+            self._versions.setdefault(pod["metadata"]["name"], self._version_of(pod))
+        return found
+
+    def version(self, pod: str) -> str:
+        """`v2 (revision 3)`, or `another` for a Pod that was never seen."""
+        return self._versions.get(pod, "another")
+
+    def _version_of(self, pod: Mapping) -> str:
+        owner = next((one["name"] for one in pod["metadata"].get("ownerReferences") or ()), "")
+        if owner not in self._revisions:
+            for one in self._list(self._apps.list_namespaced_replica_set) or ():
+                notes = one["metadata"].get("annotations") or {}
+                self._revisions[one["metadata"]["name"]] = notes.get(REVISION, "")
+        tag = pod["spec"]["containers"][0]["image"].rpartition(":")[2]
+        return f"{tag} (revision {self._revisions.get(owner, '?')})"
+
+    def _list(self, listing: Callable[..., Any]) -> list[dict] | None:
+        return items(listing, self._namespace, label_selector=self._selector)
