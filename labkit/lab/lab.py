@@ -143,8 +143,11 @@ class Lab(Clients):
         """Take the cluster down and delete what it has kept, if it is there."""
         name = target.own(self.cluster, "lab.reset(cluster=True)").name
         self._watching.stop()
-        done = manage.down(name, delete=True) if manage.info(name) else ["Nothing to delete."]
-        print(*done, sep="\n")
+        if manage.info(name):
+            manage.down(name, delete=True)
+            print(f"Deleted the cluster {name}.")
+        else:
+            print("Nothing to delete.")
 
     def _delete(self, *, all_chapters: bool) -> bool:
         """Delete what is recorded; whether there was anything."""
