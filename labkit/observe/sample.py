@@ -197,11 +197,18 @@ def _autoscaler(autoscaler: Object | None) -> dict[str, float]:
     spec = (autoscaler or {}).get("spec") or {}
     status = (autoscaler or {}).get("status") or {}
     return {
-        "replicas_desired": _number(status.get("desiredReplicas")),
+        "replicas_desired": _desired(status),
         "hpa_current": _number(status.get("currentReplicas")),
         "cpu_utilization": _utilization(status.get("currentMetrics"), "current"),
         "cpu_target": _utilization(spec.get("metrics"), "target"),
     }
+
+
+def _desired(status: Object) -> float:
+    """An autoscaler that has never decided says 0, and so does one that has scaled to zero."""
+    if not status.get("desiredReplicas") and not status.get("lastScaleTime"):
+        return NAN
+    return _number(status.get("desiredReplicas"))
 
 
 def _utilization(metrics: Sequence[Object] | None, part: str) -> float:
