@@ -13,6 +13,7 @@ from labkit.apiserver import compression, negotiation
 from labkit.apiserver.negotiation import Form
 from labkit.apiserver.reads import EncodedList
 from labkit.apiserver.request import Result
+from labkit.apiserver.statuses import PageNotFound
 from labkit.client.errors import ApiError
 from labkit.client.transport import JSON
 
@@ -95,6 +96,8 @@ def is_pretty(request: web.BaseRequest) -> bool:
 
 def refusal(error: ApiError, *, pretty: bool = False) -> web.Response:
     """The answer that carries an error's Status."""
+    if isinstance(error, PageNotFound):
+        return web.Response(status=error.code, text=error.text, headers=headers({}))
     found = headers({"Content-Type": JSON})
     if seconds := (error.status.get("details") or {}).get("retryAfterSeconds"):
         found["Retry-After"] = str(seconds)

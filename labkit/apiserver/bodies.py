@@ -76,7 +76,7 @@ def decode(content: bytes, method: str, content_type: str) -> Body:
     media = parse_media_type(content_type)[0] or JSON
     if method == "PATCH":
         if media not in PATCH_TYPES.values():
-            raise statuses.unsupported_media_type(tuple(PATCH_TYPES.values()))
+            raise statuses.not_a_patch()
     elif media not in (*BODY_TYPES, protobuf.MEDIA_TYPE):
         raise statuses.unsupported_media_type((*BODY_TYPES, protobuf.MEDIA_TYPE))
     if not content:

@@ -157,7 +157,7 @@ class APIServer:
         if where.subresource == "scale":
             return subresources.get_scale(self.writes, where)
         if where.subresource not in _READABLE:
-            raise statuses.method_not_allowed(where.row.resource)
+            raise statuses.method_not_allowed()
         if where.name:
             return reads.get(self.state, where, request.params)
         if request.params and options.is_watch(request.params):
@@ -194,7 +194,7 @@ def _verb(method: str, where: Target) -> _Verb:
     everywhere = resource.namespaced and not where.namespace
     all_namespaces = resource == NAMESPACES and (method, depth) == ("DELETE", "collection")
     if verb is None or everywhere or all_namespaces:
-        raise statuses.method_not_allowed(resource)
+        raise statuses.method_not_allowed()
     return verb
 
 

@@ -26,6 +26,7 @@ _READ_WRITE = ["get", "patch", "update"]
 _CONNECT = ["create", "get"]
 _PROXY = ["create", "delete", "get", "patch", "update"]
 # Whoever may create a Namespace need not be able to delete all of them at once.
+_AGGREGATED = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _FEWER_VERBS = {"namespaces": [verb for verb in _VERBS if verb != "deletecollection"]}
 
 
@@ -60,6 +61,7 @@ class Served(NamedTuple):
     group: str
     version: str
     resources: Sequence[Mapping]
+    custom: bool = False
 
     @property
     def api_version(self) -> str:
@@ -84,7 +86,7 @@ def served(rows: Iterable[Registration]) -> list[Served]:
     in_order.sort(key=lambda key: key[0])
     return [
         *(Served(*key, _sorted(resources)) for key, resources in own.items()),
-        *(Served(*key, _sorted(custom[key])) for key in in_order),
+        *(Served(*key, _sorted(custom[key]), custom=True) for key in in_order),
     ]
 
 
@@ -182,25 +184,24 @@ def _by_group(all_served: Iterable[Served]) -> list[tuple[str, list[Served]]]:
     return list(groups.items())
 
 
-def aggregated_form(accept: str) -> tuple[str, str]:
-    """What an Accept header wants of /api or /apis: (content type, version of aggregated
-    discovery, empty for the plain form).  Raises ApiError 406."""
+def aggregated_form(accept: str) -> tuple[str, bool]:
+    """What an Accept header wants of /api or /apis: (content type, whether it is aggregated
+    discovery rather than the plain form).  Raises ApiError 406."""
     for clause in accept.split(",") if accept else [JSON]:
         media, given = parse_media_type(clause)
         if media in (JSON, "*/*", "application/*"):
             if given.get("as") != "APIGroupDiscoveryList":
-                return JSON, ""
-            if given.get("g") == "apidiscovery.k8s.io" and given.get("v") in ("v2", "v2beta1"):
-                version = given["v"]
-                return f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList", version
+                return JSON, False
+            if given.get("g") == "apidiscovery.k8s.io" and given.get("v") == "v2":
+                return _AGGREGATED, True
     raise not_acceptable((JSON,))
 
 
-def aggregated(all_served: Iterable[Served], version: str) -> dict:
-    """The APIGroupDiscoveryList (`version` v2 or v2beta1)."""
+def aggregated(all_served: Iterable[Served]) -> dict:
+    """The APIGroupDiscoveryList."""
     return {
         "kind": "APIGroupDiscoveryList",
-        "apiVersion": f"apidiscovery.k8s.io/{version}",
+        "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {},
         "items": [
             {
@@ -267,7 +268,9 @@ def _kind(one: Served, entry: Mapping) -> dict:
             "version": entry["version"],
             "kind": entry["kind"],
         }
-    return {"group": one.group, "version": one.version, "kind": entry["kind"]}
+    # Empty, clients take the group and version that they read of.
+    group, version = (one.group, one.version) if one.custom else ("", "")
+    return {"group": group, "version": version, "kind": entry["kind"]}
 
 
 def find_group(all_served: Iterable[Served], name: str) -> list[Served]:

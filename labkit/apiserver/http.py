@@ -175,7 +175,7 @@ class HTTPServer:
         user = self._admit(request, trail, path, params)
         if handler := self._pages.find(path):
             if method != "GET":
-                raise _method_not_allowed()
+                raise statuses.method_not_allowed()
             page = await handler(path, headers, params)
             return web.Response(
                 status=page.code, body=page.body, headers=answers.headers(page.headers)
@@ -183,7 +183,7 @@ class HTTPServer:
         if wanted := connect.parse(request.rel_url.raw_path):
             return await self._connect(request, wanted)
         if method not in _METHODS:
-            raise _method_not_allowed()
+            raise statuses.method_not_allowed()
         form = answers.form(headers, params)
         if form.kind == "Table":
             form = form._replace(printer=self._printer(path))
@@ -273,8 +273,3 @@ async def _body(request: web.BaseRequest, method: str) -> bodies.Body:
 def _too_large() -> ApiError:
     message = f"Request entity too large: limit is {MAX_BODY}"
     return status_error(413, "RequestEntityTooLarge", message)
-
-
-def _method_not_allowed() -> ApiError:
-    message = "the server does not allow this method on the requested resource"
-    return status_error(405, "MethodNotAllowed", message)

@@ -24,6 +24,7 @@ from labkit.client.transport import JSON
 
 YAML = "application/yaml"
 BODY_TYPES = (JSON, YAML)
+_REPRESENTED = frozenset({*BODY_TYPES, "application/vnd.kubernetes.protobuf", "*/*"})
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _OTHER_FORM = frozenset({"as", "g", "v"})
 _PEOPLE = ("curl", "Wget", "Mozilla/5.0")
@@ -50,9 +51,12 @@ def accepted(header: str) -> Form:
     """The form that an Accept header asks for.  Raises ApiError 406."""
     if not header:
         return PLAIN
-    for clause in sorted(header.split(","), key=_quality, reverse=True):
+    clauses = sorted(header.split(","), key=_quality, reverse=True)
+    if not any(parse_media_type(clause)[0] in _REPRESENTED for clause in clauses):
+        raise _not_represented()
+    for clause in clauses:
         media, parameters = parse_media_type(clause)
-        if media in ("*/*", "application/*"):
+        if media == "*/*":
             media = JSON
         if media not in BODY_TYPES or parameters.get("stream", "watch") not in ("", "watch"):
             continue
@@ -78,6 +82,12 @@ def is_pretty(form: Form, params: Mapping[str, str], user_agent: str) -> bool:
     if "pretty" in params:
         return params["pretty"] in ("1", "t", "T", "TRUE", "true", "True")
     return form.pretty or user_agent.startswith(_PEOPLE)
+
+
+def _not_represented() -> ApiError:
+    """406 for a media type that nothing has, whatever its parameters are."""
+    message = "406: Not Acceptable\n\nAvailable representations: " + ", ".join(BODY_TYPES)
+    return status_error(406, "NotAcceptable", message, {})
 
 
 def not_acceptable(media_types: tuple[str, ...] = BODY_TYPES) -> ApiError:

@@ -132,18 +132,18 @@ class Pages:
         return Page(lines.encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
     async def _core(self, path: str, headers: Mapping, params: Mapping) -> Page:
-        content_type, version = discovery.aggregated_form(headers.get("Accept", ""))
-        if not version:
+        content_type, at_once = discovery.aggregated_form(headers.get("Accept", ""))
+        if not at_once:
             return _json(discovery.core_versions(headers.get("Host", "")))
         own = [one for one in self._own if not one.group]
-        return _tagged(discovery.aggregated(own, version), content_type, headers)
+        return _tagged(discovery.aggregated(own), content_type, headers)
 
     async def _groups(self, path: str, headers: Mapping, params: Mapping) -> Page:
-        content_type, version = discovery.aggregated_form(headers.get("Accept", ""))
+        content_type, at_once = discovery.aggregated_form(headers.get("Accept", ""))
         found = [one for one in await self._served() if one.group]
-        if not version:
+        if not at_once:
             return _json(discovery.group_list(found))
-        return _tagged(discovery.aggregated(found, version), content_type, headers)
+        return _tagged(discovery.aggregated(found), content_type, headers)
 
     async def _group(self, path: str, *_: object) -> Page:
         name = path.rpartition("/")[2]

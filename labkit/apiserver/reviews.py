@@ -56,14 +56,14 @@ class Reviews:
     def answer(self, where: Target, request: Request) -> Result:
         """The review with its status: 201.  Raises ApiError 400, 404, 405, 409, 422."""
         if request.method != "POST" or (where.row.ephemeral and where.name):
-            raise statuses.method_not_allowed(where.row.resource)
+            raise statuses.method_not_allowed()
         asked = call(where, request)
         if where.subresource == "token":
             asked = replace(asked, target=replace(where, row=_TOKEN_REQUESTS, subresource=""))
             obj = self._token_request(decode.body(asked), asked)
         else:
             if where.row.resource.namespaced and not where.namespace:
-                raise statuses.method_not_allowed(where.row.resource)
+                raise statuses.method_not_allowed()
             obj = self._answers[where.row.resource.plural](decode.body(asked), asked)
         return Result(201, obj, tuple(asked.warnings))
 

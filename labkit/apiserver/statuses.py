@@ -15,11 +15,6 @@ from labkit.kube.resources import Resource
 MODIFIED = (
     "the object has been modified; please apply your changes to the latest version and try again"
 )
-PATCH_MEDIA_TYPES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-)
 
 
 def _details(resource: Resource, name: str, kind: str = "", **more: object) -> dict:
@@ -35,9 +30,20 @@ def not_found(resource: Resource, name: str) -> ApiError:
     return status_error(404, "NotFound", message, _details(resource, name))
 
 
+class PageNotFound(ApiError):
+    """404 outside of the APIs, which is answered by plain text rather than by a Status."""
+
+    text = "404 page not found\n"
+
+
 def no_such_path() -> ApiError:
-    """404: nothing is served there."""
-    return status_error(404, "NotFound", "the server could not find the requested resource")
+    """404: no API is served there."""
+    return PageNotFound(no_such_route().status)
+
+
+def no_such_route() -> ApiError:
+    """404: the API that is served there has no such version, resource or subresource."""
+    return status_error(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(
@@ -83,13 +89,18 @@ def bad_request(message: str) -> ApiError:
     return status_error(400, "BadRequest", message)
 
 
-def method_not_allowed(resource: Resource) -> ApiError:
-    """405: the resource does not have this verb."""
+def method_not_allowed() -> ApiError:
+    """405: what is served there does not have this verb."""
     message = "the server does not allow this method on the requested resource"
-    return status_error(405, "MethodNotAllowed", message, _details(resource, ""))
+    return status_error(405, "MethodNotAllowed", message, {})
 
 
-def unsupported_media_type(accepted: Sequence[str] = PATCH_MEDIA_TYPES) -> ApiError:
+def not_a_patch() -> ApiError:
+    """415: there is no such type of patches."""
+    return status_error(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     """415: the body has a format that is not understood here."""
     message = (
         "the body of the request was in an unknown format - accepted media types include: "

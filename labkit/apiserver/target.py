@@ -86,16 +86,22 @@ def _parse(registry: Registry, path: str) -> Target:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and not _of_namespace(group, rest):
         namespace, rest = rest[1], rest[2:]
+    nothing = statuses.no_such_route if _is_built_in(registry, group) else statuses.no_such_path
     row = registry.find(group, version, rest[0])
     name = rest[1] if len(rest) > 1 else ""
     subresource = "/".join(rest[2:])
     if row is None or not all(parts) or (subresource and subresource not in row.subresources):
-        raise statuses.no_such_path()
+        raise nothing()
     if bool(namespace) > row.resource.namespaced or (
         name and row.resource.namespaced and not namespace
     ):
-        raise statuses.no_such_path()
+        raise nothing()
     return Target(row, namespace, name, subresource)
+
+
+def _is_built_in(registry: Registry, group: str) -> bool:
+    """Whether a group is Kubernetes' own: where nothing is found there, its server says so."""
+    return any(row.resource.group == group and not row.custom for row in registry.rows)
 
 
 def _of_namespace(group: str, rest: list[str]) -> bool:

@@ -56,8 +56,7 @@ def status_error(code: int, reason: str, message: str, details: Mapping | None =
         "status": "Failure",
         "message": message,
         "reason": reason,
+        **({} if details is None else {"details": dict(details)}),
         "code": code,
     }
-    if details:
-        status["details"] = dict(details)
     return ApiError(status)

@@ -157,6 +157,8 @@ def _decoded(answer: aiohttp.ClientResponse, content: bytes) -> dict:
     if isinstance(body, dict) and body.get("kind") == "Status":
         raise ApiError({"code": answer.status, **body})
     text = content[:_SHOWN].decode(errors="replace").strip() or answer.reason or "no explanation"
+    if text == "404 page not found":
+        text = "the server could not find the requested resource"
     if answer.status < 400:
         text = f"the server's answer is not JSON: {text}"
     raise status_error(answer.status, _REASONS.get(answer.status, "InternalError"), text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.conftest import Kubectl, Wire
+from tests.api.conftest import Kubectl, Wire, refused
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
@@ -53,26 +53,52 @@ def test_resources_have_names_verbs_and_a_storage_version(wire: Wire):
     )
 
 
-@pytest.mark.parametrize("version", ["v2", "v2beta1"])
-def test_all_groups_come_at_once_for_those_who_ask(wire: Wire, version: str):
-    accept = AGGREGATED.format(version)
+def test_all_groups_come_at_once_for_those_who_ask(wire: Wire):
+    accept = AGGREGATED.format("v2")
     answer = wire.get("/apis", headers={"Accept": f"{accept},application/json"})
     assert answer.headers["content-type"] == accept
     found = answer.json()
     assert (found["kind"], found["apiVersion"]) == (
         "APIGroupDiscoveryList",
-        f"apidiscovery.k8s.io/{version}",
+        "apidiscovery.k8s.io/v2",
     )
     groups = {one["metadata"]["name"]: one for one in found["items"]}
     apps = by_name(groups["apps"]["versions"], "version")["v1"]
     assert apps["freshness"] == "Current"
     deployments = by_name(apps["resources"], "resource")["deployments"]
     assert deployments["scope"] == "Namespaced"
-    assert deployments["responseKind"] == {"group": "apps", "version": "v1", "kind": "Deployment"}
+    assert deployments["responseKind"] == {"group": "", "version": "", "kind": "Deployment"}
     subresources = by_name(deployments["subresources"], "subresource")
     assert subresources["scale"]["responseKind"]["kind"] == "Scale"
     again = wire.get("/apis", headers={"Accept": accept, "If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_who_asks_for_an_older_form_of_discovery_gets_the_plain_one(wire: Wire):
+    answer = wire.get("/apis", headers={"Accept": f"{AGGREGATED.format('v2beta1')},*/*"})
+    assert (answer.headers["content-type"], answer.json()["kind"]) == (
+        "application/json",
+        "APIGroupList",
+    )
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/apis/nowhere.example.com/v1/x"])
+def test_where_no_api_is_there_is_no_status(wire: Wire, path: str):
+    answer = wire.get(path)
+    assert (answer.status_code, answer.text) == (404, "404 page not found\n")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/apis/apps/v9/deployments"])
+def test_what_an_api_does_not_have_is_not_found(wire: Wire, path: str):
+    words = "the server could not find the requested resource"
+    assert refused(wire.get(path), 404, "NotFound", words)["details"] == {}
+
+
+def test_a_verb_that_is_not_served_is_not_allowed(wire: Wire):
+    words = "the server does not allow this method on the requested resource"
+    assert (
+        refused(wire.delete("/api/v1/namespaces"), 405, "MethodNotAllowed", words)["details"] == {}
+    )
 
 
 def test_both_forms_of_discovery_say_the_same(wire: Wire):

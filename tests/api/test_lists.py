@@ -240,9 +240,15 @@ def test_a_list_is_no_single_object_metadata(wire: Wire, maps: str):
     refused(answer, 406, "NotAcceptable", words)
 
 
+@pytest.mark.parametrize("accept", ["text/html", "application/*", "image/png, application/xml"])
+def test_a_media_type_that_nothing_has_is_not_acceptable(wire: Wire, maps: str, accept: str):
+    answer = wire.get(maps, headers={"Accept": accept})
+    words = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml"
+    refused(answer, 406, "NotAcceptable", words)
+
+
 @pytest.mark.parametrize(
-    "accept",
-    ["text/html", "application/json;as=Chart;g=meta.k8s.io;v=v1", f"{TABLE[:-2]}v7"],
+    "accept", ["application/json;as=Chart;g=meta.k8s.io;v=v1", f"{TABLE[:-2]}v7"]
 )
 def test_other_forms_are_not_acceptable(wire: Wire, maps: str, accept: str):
     answer = wire.get(maps, headers={"Accept": accept})

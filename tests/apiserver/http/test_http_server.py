@@ -110,12 +110,15 @@ def test_a_server_knows_the_names_in_its_certificate(certificates):
 
 
 async def test_unknown_paths_and_methods_are_statuses(http):
-    assert await refusal(await http.get("/nonsense")) == (404, "NotFound")
     assert await refusal(await http.get("/api/v1/nonsenses")) == (404, "NotFound")
-    assert await refusal(await http.get("/openapi/v3/nonsense")) == (404, "NotFound")
-    assert await refusal(await http.get("/healthz/nonsense")) == (404, "NotFound")
     assert await refusal(await http.options(CONFIG_MAPS)) == (405, "MethodNotAllowed")
     assert await refusal(await http.post("/api/v1", json={})) == (405, "MethodNotAllowed")
+
+
+@pytest.mark.parametrize("path", ["/nonsense", "/openapi/v3/nonsense", "/healthz/nonsense"])
+async def test_where_no_api_is_there_is_a_page_that_says_so(http, path):
+    answer = await http.get(path)
+    assert (answer.status, await answer.text()) == (404, "404 page not found\n")
 
 
 async def test_bodies_that_cannot_be_read_are_bad_requests(http):
@@ -179,7 +182,8 @@ async def test_what_is_not_http_is_refused_by_a_status(server, certificates):
 
 async def test_a_body_for_nothing_is_not_found_whatever_it_is(http):
     path = "/apis/example.com/v1/things"
-    assert await refusal(await http.post(path, data=b"[")) == (404, "NotFound")
+    answer = await http.post(path, data=b"[")
+    assert (answer.status, await answer.text()) == (404, "404 page not found\n")
 
 
 async def test_selectors_may_be_long(http):
