@@ -31,7 +31,7 @@ import yaml
 from labkit.errors import UsageError
 from labkit.kube import kinds, schema
 from labkit.kube.schema import Type
-from labkit.simulate.scenario import Scenario
+from labkit.simulate.scenario import Scenario, read_part
 
 _DOT = re.compile(r"(?<!\\)\.")
 _MINUTES = "minutes"  # as a scenario may also say `seconds`
@@ -67,6 +67,8 @@ def _changed(scenario: Scenario | Mapping, path: str, value: Any) -> Scenario | 
     parts = [field.name for field in dataclasses.fields(Scenario)]
     if first == _MINUTES and isinstance(scenario, Scenario):
         first, value = "seconds", float(value) * 60
+    if isinstance(scenario, Scenario) and not keys:
+        value = read_part(first, value, dataclasses.asdict(scenario.nodes))
     if first in (*parts, _MINUTES):
         return _Setter(path, value).into(scenario, [first, *keys], None)
     manifests = _manifests(scenario)

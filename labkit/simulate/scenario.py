@@ -18,7 +18,7 @@ The manifests are Kubernetes' own; exactly one Deployment of them gets the load.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,9 +141,18 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path} cannot be read ({why}).", "", fields.EXAMPLE) from None
 
 
-def _scenario(given: dict[str, Any], directory: Path) -> Scenario:
+def read_part(name: str, given: object, nodes: object = None, directory: Path = Path()) -> object:
+    """A part of a scenario from what YAML gives; one that is read already stays as it is.
+
+    Machines of a cluster autoscaler are as in `nodes`, unless they say otherwise.
+    """
+    if given is None or is_dataclass(given):
+        return given
+
     def listed(name: str, read: Callable) -> Callable:
-        return lambda parts: [read(part) for part in fields.sequence(parts, name)]
+        return lambda parts: [
+            part if is_dataclass(part) else read(part) for part in fields.sequence(parts, name)
+        ]
 
     known = {
         "manifests": _manifests,
@@ -155,16 +164,21 @@ def _scenario(given: dict[str, Any], directory: Path) -> Scenario:
         "noise": loads.read_noise,
         "phase": lambda part: fields.build(Phase, part, "phase"),
         "faults": listed("faults", lambda part: fields.build(Fault, part, "a fault")),
-        "cluster_autoscaler": lambda part: machines.read(part, given.get("nodes") or {}),
+        "cluster_autoscaler": lambda part: machines.read(part, nodes or {}),
         "virtual_nodes": listed("virtual_nodes", _virtual_node),
     }
+    return known.get(name, lambda part: part)(given)
+
+
+def _scenario(given: dict[str, Any], directory: Path) -> Scenario:
+    nodes = given.get("nodes")
     if "minutes" in given:
         given["seconds"] = fields.number(given.pop("minutes"), "minutes", above=True) * 60
     for name in ("manifests", "load"):
         if name not in given:
             why = "It cannot do without."
             raise UsageError(f"The scenario has no {name}.", why, fields.EXAMPLE)
-    given = {name: known.get(name, lambda part: part)(part) for name, part in given.items()}
+    given = {name: read_part(name, part, nodes, directory) for name, part in given.items()}
     given.setdefault("seconds", given["load"].duration)
     return fields.build(Scenario, given, "scenario")
 

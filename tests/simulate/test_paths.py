@@ -61,6 +61,20 @@ def test_a_path_sets_what_it_names_and_nothing_else(path, given):
     assert vary(given, {}) == Scenario.read(TEXT)
 
 
+def test_a_whole_part_is_said_as_in_yaml_whatever_the_scenario_is_given_as():
+    parts = {
+        "load": [{"rate": 3, "seconds": 9}],
+        "noise": {"spread": 0.2, "every": 10},
+        "start": 4,
+        "virtual_nodes": ["spot"],
+        "cluster_autoscaler": {"max": 3},
+        "faults": [{"at": 5, "kind": "pod-deleted"}],
+    }
+    varied = vary(Scenario.read(TEXT), parts)
+    assert varied == vary(TEXT, parts)
+    assert vary(varied, {"faults": varied.faults, "load": varied.load}) == varied
+
+
 def test_the_load_of_a_scenarios_text_is_reached_by_the_number_of_its_piece():
     assert vary(TEXT, {"load.1.rate": 33}).load.peak == 33
 
