@@ -1,9 +1,10 @@
 """`Rollout`: who answers while a Deployment changes, and which of its Pods there are.
 
-    load = lab.load("myapp", labkit.step(20, 6), path="api/rule")
-    with Rollout(lab.api, "myapp", load) as seen:
+    load = lab.load("myapp", labkit.step(20, 60), path="api/rule")
+    with load, Rollout(lab.api, "myapp", load) as seen:
         lab.kubectl("set image deployment/myapp myapp=todolist:v2")
-        load.result()
+        lab.kubectl("rollout status deployment/myapp")
+        seen.wait(1)
     seen
 
 A thread asks the API server for the Deployment's Pods, ten times a second, and so learns which Pod
@@ -11,14 +12,15 @@ is of which version; the load knows which Pod has answered.  Both together tell 
 answered, and `rollout_figure` draws it.  A version is an image's tag, and the revision of its
 ReplicaSet: a probe may change while the image stays.
 
-What lasts less than a tenth of a second may be missed.
+What lasts less than a tenth of a second may be missed.  A recording ends with the last whole second
+of the load: what is under way then is neither answered nor lost.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
@@ -46,8 +48,7 @@ class Sending(Protocol):
     @property
     def seconds(self) -> list[dict[str, Any]]: ...
 
-    @property
-    def summary(self) -> dict[str, Any]: ...
+    def follow(self) -> Iterator[dict[str, Any]]: ...
 
 
 class Rollout:
@@ -59,6 +60,7 @@ class Rollout:
         self.load, self._clock = load, Clock()
         self._pods = _PodsOf(api_client, deployment, namespace)
         self._looks: list[Look] = []
+        self._seconds: list[dict[str, Any]] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._record, name="labkit-rollout", daemon=True)
 
@@ -68,6 +70,7 @@ class Rollout:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._seconds = self.load.seconds
         self._stop.set()
         self._thread.join(15)
 
@@ -80,11 +83,21 @@ class Rollout:
         if found is not None:
             self._looks.append((now, count(found, self._pods.version)))
 
+    def wait(self, seconds: int) -> None:
+        """Wait for so many whole seconds more of the load, or for its end."""
+        last = len(self.load.seconds) + seconds
+        next((row for row in self.load.follow() if row["second"] + 1 >= last), None)
+
+    @property
+    def seconds(self) -> list[dict[str, Any]]:
+        """The rows of the load while this was recorded."""
+        return self.load.seconds if self._seconds is None else self._seconds
+
     @property
     def pods(self) -> pd.DataFrame:
         """One row per look: t (s since the load began), and for each version, in the order of
         appearance, its Pods that are not ending (`pods`) and those that are ready (`ready`)."""
-        looks, seconds = list(self._looks), self.load.seconds
+        looks, seconds = list(self._looks), self.seconds
         began = seconds[0]["time"] if seconds else (looks[0][0] if looks else 0.0)
         versions = list(dict.fromkeys(one for _, counts in looks for one in counts))
         rows = [
@@ -98,12 +111,12 @@ class Rollout:
     @property
     def answers(self) -> pd.DataFrame:
         """One row per second of the load: the answers of each version, and `lost`."""
-        return answers(self.load.seconds, self._pods.version)
+        return answers(self.seconds, self._pods.version)
 
     @property
     def lost(self) -> int:
         """How many requests got no answer, or an error."""
-        return self.load.summary["total"] - self.load.summary["completed"]
+        return sum(row["errors"] for row in self.seconds)
 
     @property
     def most_pods(self) -> int:
@@ -118,9 +131,9 @@ class Rollout:
     @property
     def finding(self) -> str:
         """One sentence with its numbers."""
-        total, lost = self.load.summary["total"], self.lost or "none"
+        total = self.lost + sum(row["completed"] for row in self.seconds)
         return (
-            f"{total} requests, {lost} lost; at most {self.most_pods} Pods, "
+            f"{total} requests, {self.lost or 'none'} lost; at most {self.most_pods} Pods, "
             f"at least {self.fewest_ready} ready"
         )
 
@@ -158,9 +171,10 @@ def answers(seconds: Iterable[Mapping], version: Callable[[str], str]) -> pd.Dat
         for pod, number in row["served_by"].items():
             by[version(pod)] += number
         rows.append({**by, "lost": row["errors"]})
-    frame = pd.DataFrame(rows).fillna(0).astype(int)
+    versions = dict.fromkeys(name for row in rows for name in row if name != "lost")
+    frame = pd.DataFrame(rows, columns=[*versions, "lost"]).fillna(0).astype(int)
     frame.index.name = "second"
-    return frame[[*(one for one in frame if one != "lost"), *(["lost"] if len(frame) else [])]]
+    return frame
 
 
 class _PodsOf:

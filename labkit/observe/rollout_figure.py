@@ -37,29 +37,27 @@ def draw(title: str, answers: pd.DataFrame, pods: pd.DataFrame) -> Timeline:
 
 def _answers(axes: Any, answers: pd.DataFrame, styles: dict[str, tuple]) -> None:
     bottom = pd.Series(0, index=answers.index)
-    labels = []
-    for name in answers:
+    shown = [name for name in answers if answers[name].any()]
+    for name in shown:
         color, hatch, _ = styles.get(name, (panels.QUIET, "", "-"))
         look = {"color": color, "hatch": hatch, "edgecolor": "white"}
         if name == "lost":
             look = {"color": "white", "hatch": "xxxxx", "edgecolor": panels.ERRORS}
-            color = panels.ERRORS
-        axes.bar(answers.index + 0.5, answers[name], 0.9, bottom=bottom, linewidth=0.6, **look)
-        labels += _named_bar(axes, answers[name], bottom, color)
+        bar = answers[name][answers[name] > 0]
+        axes.bar(bar.index + 0.5, bar, 0.9, bottom=bottom[bar.index], linewidth=0.6, **look)
         bottom = bottom + answers[name]
     axes.set_ylim(0, 1.15 * max(1, bottom.max()))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    name_lines(axes, labels)
+    name_lines(
+        axes, [_named(axes, answers[name], place, styles) for place, name in enumerate(shown)]
+    )
 
 
-def _named_bar(axes: Any, bar: pd.Series, bottom: pd.Series, color: str) -> list[Label]:
-    """The name of a version, beside the panel at the height of its last bar, with its sum."""
-    if not bar.sum():
-        return []
-    last = bar[bar > 0].index[-1]
-    height = float(bottom[last] + bar[last] / 2)
-    text = f"{bar.name}: {bar.sum()}"
-    return [Label(axes.get_xlim()[1], height, text, panels.dark(color))]
+def _named(axes: Any, bar: pd.Series, place: int, styles: dict[str, tuple]) -> Label:
+    """A version and its sum, beside the panel, in the order in which the bars are stacked."""
+    color = styles[bar.name][0] if bar.name in styles else panels.ERRORS
+    end, top = axes.get_xlim()[1], axes.get_ylim()[1]
+    return Label(end, top * (0.2 + 0.25 * place), f"{bar.name}: {bar.sum()}", panels.dark(color))
 
 
 def _pods(axes: Any, pods: pd.DataFrame, styles: dict[str, tuple]) -> None:
