@@ -26,7 +26,8 @@ def amount(name: str, value: int) -> str:
         return str(value)
     for unit, size in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
         if value >= size:
-            return f"{value / size:.3g}{unit}"
+            number = value / size
+            return f"{number:.0f}{unit}" if number >= 1000 else f"{number:.3g}{unit}"
     return str(value)
 
 

@@ -7,6 +7,7 @@ the map shows, for the scheduler counts these too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -236,7 +237,7 @@ def _namespaces(seen: Objects) -> tuple[str, ...]:
     return tuple(sorted(found | {"default"}))
 
 
-def _natural(node: Mapping) -> tuple[int, str]:
-    """worker2 before worker10."""
-    name = node["metadata"]["name"]
-    return len(name), name
+def _natural(node: Mapping) -> list[tuple[int, str]]:
+    """worker2 before worker10: runs of digits count as numbers."""
+    parts = re.findall(r"\d+|\D+", node["metadata"]["name"])
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

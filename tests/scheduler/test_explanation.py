@@ -5,6 +5,7 @@ import pytest
 from labkit.errors import UsageError
 from labkit.kube.resources import DEPLOYMENTS, PODS
 from labkit.scheduler.question import ask
+from labkit.scheduler.reasons import amount
 from tests.scheduler.test_scheduler import asking
 
 
@@ -93,3 +94,10 @@ async def test_the_html_face_has_the_facts(world, nodes):
     html = found._repr_html_()
     assert "wants a=b, node has none" in html
     assert "filter NodeAffinity" in html
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(2**20, "1Mi"), (int(7.64 * 2**30), "7.64Gi"), (40 * 2**40, "40960Gi")]
+)
+def test_memory_is_written_as_people_write_it(value, words):
+    assert amount("memory", value) == words

@@ -81,6 +81,6 @@ def test_a_service_knows_its_endpoints_and_which_are_ready():
 
 
 def test_nodes_come_in_the_order_of_their_numbers():
-    names = ["w10", "w2", "w"]
+    names = ["w10", "w2", "w", "virtual"]
     state = map_state(Objects(tuple(map(objects.node, names))), NOW)
-    assert [node.name for node in state.nodes] == ["w", "w2", "w10"]
+    assert [node.name for node in state.nodes] == ["virtual", "w", "w2", "w10"]
