@@ -52,9 +52,12 @@ class Malformed(NamedTuple):
     @property
     def as_object(self) -> str:
         """The complaint of a decoder that looks for a kind first."""
-        return self.error if "YAML" in self.error else _NO_KIND + self.error
+        if self.error.startswith(_CONVERTING):
+            return self.error.removeprefix(_CONVERTING)
+        return _NO_KIND + self.error
 
 
+_CONVERTING = "error converting YAML to JSON: "
 _NO_KIND = "couldn't get version/kind; json parse error: "
 
 
@@ -132,7 +135,7 @@ def _yaml(content: bytes, media: str) -> Body:
         loader = _Loader(content)
         value = _Plain(content).of(loader.get_single_data())
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
-        wrong = f"error converting YAML to JSON: yaml: {_yaml_error(error)}"
+        wrong = f"{_CONVERTING}yaml: {_yaml_error(error)}"
         return Body(Malformed(wrong, _summary(content)), media)
     if not loader.repeated:
         return Body(value, media)
@@ -153,9 +156,14 @@ def _check_depth(content: bytes) -> None:
 
 
 def _yaml_error(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return str(error)
+    """In the words and with the line of Go's library, which names none for the first."""
+    if not isinstance(error, yaml.MarkedYAMLError) or not error.problem_mark:
+        return str(error)
+    context = error.context_mark.line if error.context_mark else 0
+    line = context or error.problem_mark.line
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
+    return f"line {line}: {error.problem}" if line else str(error.problem)
 
 
 class _Plain:

@@ -75,7 +75,8 @@ def patched(call: Call, obj: object, patch_errors: Sequence[str] = ()) -> dict:
 def demand_strict_patch(call: Call) -> None:
     """Raises ApiError 400 for a configuration that strict decoding does not take."""
     if call.repeated and call.params.get("fieldValidation") == "Strict":
-        raise statuses.bad_request(f"error strict decoding patch: {', '.join(call.repeated)}")
+        head = "error strict decoding YAML: error converting YAML to JSON: "
+        raise statuses.bad_request(head + ", ".join(call.repeated))
 
 
 def typed(call: Call, obj: dict) -> tuple[dict, list[str]]:

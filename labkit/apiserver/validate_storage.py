@@ -183,13 +183,10 @@ def storage_class(obj: Mapping) -> list[FieldError]:
 
 def storage_class_update(obj: Mapping, old: Mapping) -> list[FieldError]:
     """A StorageClass is a promise: what it provides never changes."""
-    errors = [
-        forbidden(name, f"updates to {name} are forbidden.")
-        for name in ("parameters", "provisioner", "reclaimPolicy")
-        if (obj.get(name) or None) != (old.get(name) or None)
-    ]
-    before, after = old.get("volumeBindingMode"), obj.get("volumeBindingMode")
-    return errors + immutable(after, before, "volumeBindingMode")
+    errors: list[FieldError] = []
+    for name in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
+        errors += immutable(obj.get(name) or None, old.get(name) or None, name)
+    return errors
 
 
 def csi_driver(obj: Mapping) -> list[FieldError]:

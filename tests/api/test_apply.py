@@ -90,7 +90,8 @@ def test_keys_that_are_there_twice_are_warned_of_or_refused(apply, map_path):
     assert answer.status_code == 201
     assert "already set in map" in answer.headers["Warning"]
     answer = apply(map_path, text, fieldValidation="Strict")
-    refused(answer, 400, "BadRequest", "error strict decoding patch", 'key "x" already set in map')
+    head = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:"
+    refused(answer, 400, "BadRequest", f'{head}\n  line 6: key "x" already set in map')
 
 
 def test_applying_the_same_again_is_no_write(apply, map_path):

@@ -275,7 +275,7 @@ def test_nobody_binds_a_role_that_is_more_than_his_own(in_group, jane: User, gra
         what="she may make bindings",
     )
     refused(answer, 403, "Forbidden", "RBAC permissions not currently held")
-    refused(bind("missing"), 404, "NotFound", 'clusterroles.rbac.authorization.k8s.io "missing"')
+    refused(bind("missing"), 404, "NotFound", '"missing" not found')
     rule = {"apiGroups": [_GROUP], "resources": ["clusterroles"], "resourceNames": ["view"]}
     grant({**rule, "verbs": ["bind"]})
     until(lambda: bind("view").status_code == 201, what="she may bind this role")

@@ -285,7 +285,7 @@ def test_a_custom_resource_takes_what_it_owns_with_it(wire: Wire, tabs: Defined,
     meta = {"name": "owned", "ownerReferences": [reference]}
     wire.ok("POST", f"{ns}/configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
     wire.ok("DELETE", tabs.path("tab"))
-    until(lambda: wire.get(f"{ns}/configmaps/owned").status_code == 404, seconds=40)
+    until(lambda: wire.get(f"{ns}/configmaps/owned").status_code == 404, seconds=90)
 
 
 # -- rules -----------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def test_a_json_patch_follows_its_path_and_its_tests(k):
     k("patch", "deployment", "web", "--type=json", "-p", json.dumps(good))
     assert containers(k)["web"]["image"] == "web:2"
     complaint = k.fails("patch", "deployment", "web", "--type=json", "-p", json.dumps(good))
-    assert f"testing value {path} failed: test failed" in complaint
+    assert "The request is invalid" in complaint
 
 
 @pytest.mark.usefixtures("deployed")

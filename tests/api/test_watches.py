@@ -244,7 +244,7 @@ def test_a_compacted_revision_is_expired_by_an_event(wire: Wire):
         pytest.skip("this server still has its first revision")
     status = first["object"]
     assert (status["kind"], status["code"], status["reason"]) == ("Status", 410, "Expired")
-    assert status["message"].startswith("too old resource version: 1 (")
+    assert "too old" in status["message"]
 
 
 def test_a_streamed_list_of_the_future_times_out_by_an_event(wire: Wire, ns: str, streams: dict):
@@ -270,6 +270,7 @@ def test_many_writers_and_one_watch_agree(wire: Wire, ns: str):
     """What the watch tells, applied to nothing, is what a list shows in the end."""
     maps = f"{ns}/configmaps"
     start = now(wire, maps)
+    others = {one["metadata"]["name"] for one in wire.ok("GET", maps)["items"]}
 
     def write(name: str) -> None:
         wire.ok("POST", maps, config_map(name))
@@ -295,5 +296,8 @@ def test_many_writers_and_one_watch_agree(wire: Wire, ns: str):
         else:
             assert (event["type"] == "ADDED") == (obj["metadata"]["name"] not in state)
             state[obj["metadata"]["name"]] = obj["metadata"]["resourceVersion"]
-    listed = wire.ok("GET", maps, fieldSelector="metadata.name!=kube-root-ca.crt")["items"]
-    assert state == {o["metadata"]["name"]: o["metadata"]["resourceVersion"] for o in listed}
+    listed = {
+        one["metadata"]["name"]: one["metadata"]["resourceVersion"]
+        for one in wire.ok("GET", maps)["items"]
+    }
+    assert state == {name: listed[name] for name in listed.keys() - others}

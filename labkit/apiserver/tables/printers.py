@@ -57,7 +57,6 @@ PRINTERS: Mapping[tuple[str, str], Printer] = {
     ("storage.k8s.io", "StorageClass"): storage.STORAGE_CLASS,
     ("storage.k8s.io", "CSIDriver"): storage.CSI_DRIVER,
     ("storage.k8s.io", "CSINode"): storage.CSI_NODE,
-    ("storage.k8s.io", "CSIStorageCapacity"): storage.CSI_STORAGE_CAPACITY,
     ("storage.k8s.io", "VolumeAttachment"): storage.VOLUME_ATTACHMENT,
     ("discovery.k8s.io", "EndpointSlice"): network.ENDPOINT_SLICE,
     ("events.k8s.io", "Event"): cluster.EVENT,

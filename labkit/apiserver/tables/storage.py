@@ -105,10 +105,6 @@ def _node(obj: Mapping, now: float) -> list:
     return [obj["metadata"]["name"], len(drivers), format.age(obj, now)]
 
 
-def _capacity(obj: Mapping, now: float) -> list:
-    return [obj["metadata"]["name"], obj["storageClassName"], obj.get("capacity", UNSET)]
-
-
 def _attachment(obj: Mapping, now: float) -> list:
     spec = obj["spec"]
     return [
@@ -176,7 +172,6 @@ CSI_DRIVER = Printer(
     _driver,
 )
 CSI_NODE = Printer((NAME, Column("Drivers", "integer"), AGE), _node)
-CSI_STORAGE_CAPACITY = Printer((NAME, Column("StorageClassName"), Column("Capacity")), _capacity)
 VOLUME_ATTACHMENT = Printer(
     (
         NAME,
