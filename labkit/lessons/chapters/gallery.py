@@ -8,7 +8,7 @@ from labkit.lessons.exercise import Exercise, Wrong
 from labkit.lessons.world import World
 
 PHOTO, CART = "deployment/photo", "deployment/cart"
-FIRST_LIMIT, MOST = parse_quantity("8Mi"), parse_quantity("512Mi")
+FIRST_LIMIT, MOST = parse_quantity("32Mi"), parse_quantity("512Mi")
 
 
 # -- what may be wrong with the photo: its memory ----------------------------------
@@ -69,15 +69,15 @@ MEMORY = Exercise(
             "too-small",
             _too_small,
             expected="a limit above what the app uses",
-            hint="That is no more than the limit by which it died. Others that run the same image "
-            "show what it uses.",
-            look="kubectl top pods",
+            hint="That is no more than the limit by which it died. How much does its command "
+            "keep in memory at once?",
+            look="kubectl describe deployment photo",
         ),
         Wrong(
             "too-large",
             _too_large,
             expected="a limit of the size of what the app uses, twice or five times",
-            hint="It will run, but a limit fifty times too large stops no leak. Mind the "
+            hint="It will run, but a limit ten times too large stops no leak. Mind the "
             "letters, too: `M` and `Mi` are millions of bytes, `G` and `Gi` thousands of those.",
             look="kubectl top pods",
         ),
@@ -85,8 +85,8 @@ MEMORY = Exercise(
             "killed-again",
             _killed_again,
             expected="a container that is not killed for its memory",
-            hint="The limit is larger than before, and still too small. Compare it with what the "
-            "other apps of the gallery use.",
+            hint="The limit is larger than before, and still too small: Python itself needs some "
+            "ten MiB beside the picture.",
             look="kubectl describe pods -l app=photo",
             settles=True,
         ),

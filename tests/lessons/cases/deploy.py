@@ -42,12 +42,12 @@ CASES = {
         "not-available": [deployment(status=done(3) | {"updatedReplicas": 1}), *THREE],
     },
     "memory": {
-        "right": [photo("64Mi"), pod("photo-0", labels=PHOTO)],
+        "right": [photo("128Mi"), pod("photo-0", labels=PHOTO)],
         "no-deployment": [deployment()],
         "no-limit": [photo(None), pod("photo-0", labels=PHOTO)],
-        "too-small": [photo("8Mi"), KILLED],
+        "too-small": [photo("32Mi"), KILLED],
         "too-large": [photo("64Gi"), pod("photo-0", labels=PHOTO)],
-        "killed-again": [photo("9Mi"), KILLED],
+        "killed-again": [photo("64Mi"), KILLED],
         "not-ready": [photo("64Mi"), pod("photo-0", labels=PHOTO, ready=False)],
     },
     "probe": {
