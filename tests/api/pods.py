@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.api.conftest import Wire, until
 from tests.conftest import missing
 
-IMAGE = "python:3-alpine" if os.environ.get("LABKIT_TEST_KUBECONFIG") else "busybox"
+_USUAL = "python:3-alpine" if os.environ.get("LABKIT_TEST_KUBECONFIG") else "busybox"
+IMAGE = os.environ.get("LABKIT_TEST_IMAGE", _USUAL)
 """An image with sh, cat, tar and python3 (which the embedded engine's images all have)."""
 FOREVER = ["sh", "-c", "trap exit TERM; while :; do sleep 0.2; done"]
 
