@@ -21,6 +21,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
@@ -79,8 +80,9 @@ class Rollout:
             self._take()
 
     def _take(self) -> None:
-        now, found = self._clock.now(), self._pods.read()
-        if found is not None:
+        now = self._clock.now()
+        with suppress(OSError):  # nobody answers: this look is missing
+            found = self._pods.read()
             self._looks.append((now, count(found, self._pods.version)))
 
     def wait(self, seconds: int) -> None:
@@ -189,28 +191,28 @@ class _PodsOf:
         self._revisions: dict[str, str] = {}
         self._versions: dict[str, str] = {}
 
-    def read(self) -> list[dict] | None:
-        """The Pods of now; None if nobody answers."""
-        try:
-            found = self._list(self._core.list_namespaced_pod)
-        except OSError:
-            return None
-        for pod in found or ():
-            self._versions.setdefault(pod["metadata"]["name"], self._version_of(pod))
+    def read(self) -> list[dict]:
+        """The Pods of now.  OSError if nobody answers."""
+        found = self._list(self._core.list_namespaced_pod)
+        fresh = [pod for pod in found if pod["metadata"]["name"] not in self._versions]
+        if fresh:  # a ReplicaSet that is used again has a new revision by now
+            self._revisions = self._read_revisions()
+        self._versions |= {pod["metadata"]["name"]: self._version_of(pod) for pod in fresh}
         return found
 
     def version(self, pod: str) -> str:
         """`v2 (revision 3)`, or `another` for a Pod that was never seen."""
         return self._versions.get(pod, "another")
 
+    def _read_revisions(self) -> dict[str, str]:
+        found = self._list(self._apps.list_namespaced_replica_set)
+        notes = {one["metadata"]["name"]: one["metadata"].get("annotations") or {} for one in found}
+        return {name: note.get(REVISION, "") for name, note in notes.items()}
+
     def _version_of(self, pod: Mapping) -> str:
         owner = next((one["name"] for one in pod["metadata"].get("ownerReferences") or ()), "")
-        if owner not in self._revisions:
-            for one in self._list(self._apps.list_namespaced_replica_set) or ():
-                notes = one["metadata"].get("annotations") or {}
-                self._revisions[one["metadata"]["name"]] = notes.get(REVISION, "")
         tag = pod["spec"]["containers"][0]["image"].rpartition(":")[2]
         return f"{tag} (revision {self._revisions.get(owner, '?')})"
 
-    def _list(self, listing: Callable[..., Any]) -> list[dict] | None:
-        return items(listing, self._namespace, label_selector=self._selector)
+    def _list(self, listing: Callable[..., Any]) -> list[dict]:
+        return items(listing, self._namespace, label_selector=self._selector) or []
