@@ -12,6 +12,7 @@ def hpa(used: int | None, current: int, desired: int, **conditions: tuple[str, s
     held = {"AbleToScale": ("True", "ReadyForNewScale", "recommended size matches current size")}
     held |= conditions
     return {
+        "metadata": {"name": "web"},
         "spec": {
             "minReplicas": 1,
             "maxReplicas": 5,
