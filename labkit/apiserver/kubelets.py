@@ -20,7 +20,7 @@ from labkit.kube.resources import NODES, PODS
 
 ITSELF = User("system:apiserver", ("system:masters",))
 _CONNECT_TIMEOUT = 10.0
-_CONTAINER_FIELDS = ("containers", "initContainers", "ephemeralContainers")
+_CONTAINER_FIELDS = ("initContainers", "containers", "ephemeralContainers")
 
 
 class Kubelets:
@@ -90,13 +90,10 @@ def chosen_container(pod: Mapping, wanted: str) -> str:
         if wanted not in known:
             raise statuses.bad_request(f"container {wanted} is not valid for pod {name}")
         return wanted
-    names = [container["name"] for container in spec["containers"]]
-    if len(names) == 1:
-        return names[0]
-    message = f"a container name must be specified for pod {name}, choose one of: {_words(names)}"
-    initial = [container["name"] for container in spec.get("initContainers") or ()]
-    if initial:
-        message += f" or one of the init containers: {_words(initial)}"
+    if len(spec["containers"]) == 1:
+        return spec["containers"][0]["name"]
+    names = _words([c["name"] for field in _CONTAINER_FIELDS for c in spec.get(field) or ()])
+    message = f"a container name must be specified for pod {name}, choose one of: {names}"
     raise statuses.bad_request(message)
 
 

@@ -155,7 +155,7 @@ def test_a_container_that_must_be_named_or_is_not_there_is_a_bad_request(obj, wa
 def test_init_containers_are_offered_too():
     obj = pod("a", "b")
     obj["spec"]["initContainers"] = [{"name": "i"}]
-    with pytest.raises(ApiError, match=r"\[a b\] or one of the init containers: \[i\]"):
+    with pytest.raises(ApiError, match=r"choose one of: \[i a b\]"):
         kubelets.chosen_container(obj, "")
     assert kubelets.chosen_container(obj, "i") == "i"
 
