@@ -76,6 +76,13 @@ class Run:
 
     def __init__(self, server: ServerProcess, resources: list[Resource]) -> None:
         self._server, self._resources = server, resources
+        paths = {
+            f"{re.escape(one.prefix)}(?:/watch)?(?:/namespaces/[^/]+)?/{one.plural}(?:/[^/]+)?"
+            + (f"/{one.subresource}" if one.subresource else "")
+            for one in resources
+            if not one.prefix.startswith(f"/apis/{CRD['spec']['group']}/")  # may be deleted
+        }
+        self._served = re.compile("|".join(sorted(paths)))
         self._process = psutil.Process(server.process.pid)
         self.codes: Counter[int | None] = Counter()
         self.wrong: list[str] = []
@@ -102,11 +109,15 @@ class Run:
                 self.wrong.append(f"the server has ended, perhaps by this: {_shown(request)}")
                 return
             self.codes[answer and answer.code] += 1
-            if answer and (what := wrong(answer)):
+            if answer and (what := wrong(answer, self._serves(request))):
                 self.wrong.append(f"{what}: {_shown(request)}\n  {answer.body[:600]!r}")
             if number == 0 and count % _SAMPLE == _SAMPLE - 1:
                 await self._tidy(connection)
         connection.close()
+
+    def _serves(self, request: Request) -> bool:
+        """Whether the path is one of a resource; of other paths nothing but 404 is known."""
+        return bool(self._served.fullmatch(request.target.partition("?")[0]))
 
     async def _tidy(self, connection: Connection) -> None:
         """What requests have made goes, so that memory can only grow by what is forgotten."""
@@ -121,9 +132,11 @@ class Run:
 _GATHERING = ("pods", "events", "configmaps", "secrets", "services", "replicasets", "jobs")
 
 
-def wrong(answer: Answer) -> str:
-    """What is wrong with an answer, if anything."""
+def wrong(answer: Answer, served: bool = True) -> str:
+    """What is wrong with an answer, if anything, to a request about what is served or is not."""
     if answer.code < 400:
+        return ""
+    if not served and (answer.code, answer.body) == (404, b"404 page not found\n"):
         return ""
     status = answer.status()
     if not answer.body:  # to a HEAD

@@ -1,5 +1,7 @@
 """Pods on a real engine, from their creation to their end."""
 
+import asyncio
+
 from labkit.kube.resources import CONFIG_MAPS, PODS, SECRETS, SERVICES
 from tests.kubelet.conftest import (
     DEAF,
@@ -138,6 +140,7 @@ async def test_each_crash_doubles_the_back_off(embedded: Lab):
             return container(pod)["restartCount"] == restarts and f"back-off {delay} " in message
 
         await embedded.until(waits)
+        await asyncio.sleep(0.2)  # the kubelet tells first and sleeps then
         embedded.clock.step(float(delay[:-1]))
 
 
