@@ -25,13 +25,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.simulate.calibration import Agreement, Fit, agreement, fit
+    from labkit.simulate.calibration import STAIRCASE, Agreement, Fit, agreement, fit
     from labkit.simulate.paths import vary
     from labkit.simulate.scenario import Scenario
     from labkit.simulate.simulation import Recording, Simulation
     from labkit.simulate.sweeps import sweep
 
 __all__ = [
+    "STAIRCASE",
     "Agreement",
     "Fit",
     "Recording",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "STAIRCASE": "calibration",
     "Agreement": "calibration",
     "Fit": "calibration",
     "agreement": "calibration",

@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,9 @@ from labkit.simulate.estimates import Parameter
 from labkit.simulate.nodes import Delay
 from labkit.simulate.rhythm import Rhythm, rhythm
 from labkit.simulate.scenario import Phase, Scenario
+
+#: A live run as recorded: a staircase of load (`python -m benchmarks.calibration staircase`).
+STAIRCASE = Path(__file__).with_name("staircase.csv")
 
 _RESOLUTION = 15.0  # seconds: metrics-server's own default
 _PERIOD = ControllerManagerSettings().horizontal_pod_autoscaler_sync_period

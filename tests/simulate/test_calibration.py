@@ -1,6 +1,7 @@
 """Does the simulation tell the truth?  Live runs as recorded, the models fitted, and replayed.
 
-The recordings in `data` are of `python -m benchmarks.calibration`; two are of the same load.
+The recordings, in `data` and `STAIRCASE`, are of `python -m benchmarks.calibration`; two are of the
+same load.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from labkit.errors import UsageError
 from labkit.load import step
 from labkit.simulate import Scenario, Simulation
 from labkit.simulate.application import Application
-from labkit.simulate.calibration import agreement, fit
+from labkit.simulate.calibration import STAIRCASE, agreement, fit
 from labkit.simulate.nodes import Delay
 from labkit.simulate.scenario import Phase
 
@@ -28,7 +29,8 @@ def run_of(name):
 
 @cache
 def recording(name):
-    return pd.read_csv(Path(__file__).parent / "data" / f"{name}.csv")
+    kept = Path(__file__).parent / "data" / f"{name}.csv"
+    return pd.read_csv(STAIRCASE if name == "staircase" else kept)
 
 
 @cache
