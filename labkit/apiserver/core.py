@@ -44,7 +44,7 @@ from labkit.apiserver.watch import Watcher, bookmark
 from labkit.apiserver.writes import Writes
 from labkit.clock import Clock
 from labkit.kube import jwt
-from labkit.kube.resources import NAMESPACES
+from labkit.kube.resources import BINDINGS, NAMESPACES
 
 AggregatedHandler = Callable[[str, Mapping[str, str]], Awaitable[dict]]
 _Verb = Callable[[Writes, Call], Awaitable[Result]]
@@ -133,7 +133,7 @@ class APIServer:
         where = self.parse(request.path)
         if self._reviews.concern(where):
             return self._reviews.answer(where, request)
-        if request.method == "GET":
+        if request.method == "GET" and not where.row.ephemeral:
             answer = self._read(where, request)
         else:
             verb = _verb(request.method, where)
@@ -189,8 +189,9 @@ def _warning(where: Target, answer: Result | Watch) -> Result | Watch:
 def _verb(method: str, where: Target) -> _Verb:
     """The function for a method; what it is on depends on how far the path goes."""
     depth = where.subresource or ("object" if where.name else "collection")
-    verb = _VERBS.get((method, depth))
     resource = where.row.resource
+    verbs = _BINDING_VERBS if resource == BINDINGS else _VERBS
+    verb = verbs.get((method, depth))
     everywhere = resource.namespaced and not where.namespace
     all_namespaces = resource == NAMESPACES and (method, depth) == ("DELETE", "collection")
     if verb is None or everywhere or all_namespaces:
@@ -214,3 +215,4 @@ _VERBS: dict[tuple[str, str], _Verb] = {
     ("PATCH", "ephemeralcontainers"): ephemeral.patch,
     ("PUT", "finalize"): subresources.finalize,
 }
+_BINDING_VERBS: dict[tuple[str, str], _Verb] = {("POST", "collection"): subresources.bind_named}

@@ -32,6 +32,7 @@ from labkit.apiserver.groups import (
     storage,
 )
 from labkit.apiserver.registration import Registration
+from labkit.kube.resources import Resource
 
 # The order of groups is the order of discovery, in which clients resolve short names.
 _GROUPS = (
@@ -69,6 +70,11 @@ _BY_NAME = _by_name(REGISTRATIONS)
 def find(group: str, version: str, plural: str) -> Registration | None:
     """The fixed row that serves `plural` in `group`/`version`, or None."""
     return _BY_NAME.get((group, version, plural))
+
+
+def own(resource: Resource) -> Registration:
+    """The row of one of Kubernetes' own resources."""
+    return _BY_NAME[resource.group, resource.version, resource.plural]
 
 
 class Registry:

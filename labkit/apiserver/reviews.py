@@ -51,7 +51,7 @@ class Reviews:
 
     def concern(self, where: Target) -> bool:
         """Whether what is there is answered here."""
-        return where.row.ephemeral or where.subresource == "token"
+        return where.row.resource.plural in self._answers or where.subresource == "token"
 
     def answer(self, where: Target, request: Request) -> Result:
         """The review with its status: 201.  Raises ApiError 400, 404, 405, 409, 422."""

@@ -7,11 +7,13 @@ Source: k8s.io/kubernetes pkg/registry/apps (ScaleREST), pkg/registry/core/pod/s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import orjson
 
 from labkit.apiserver import convert, decode, fields, patching, scale_fields, statuses, tracking
 from labkit.apiserver.registration import row
+from labkit.apiserver.registry import own
 from labkit.apiserver.request import Encoded, Result
 from labkit.apiserver.strategy import Strategy
 from labkit.apiserver.target import Call, Target
@@ -166,6 +168,15 @@ async def bind(writes: Writes, call: Call) -> Result:
         obj = _bound(existing.obj, node, writes.clock.timestamp())
         await writes.state.commit(PODS, target.key, obj)
     return Result(201, _CREATED)
+
+
+async def bind_named(writes: Writes, call: Call) -> Result:
+    """`bind` the Pod whose name the Binding has.  Raises ApiError 400, 404, 409."""
+    name = decode.body(call)["metadata"].get("name")
+    if not name:
+        raise statuses.bad_request("Name parameter required.")
+    pod = Target(own(PODS), call.target.namespace, name)
+    return await bind(writes, replace(call, target=pod))
 
 
 def _refuse_binding(name: str, pod: Mapping) -> None:

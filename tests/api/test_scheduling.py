@@ -263,6 +263,8 @@ def test_a_gated_pod_waits_for_its_gates(wire, ns, k: Kubectl):
     }  # fmt: skip
     why = "pod gated has non-empty .spec.schedulingGates"
     refused(wire.post(f"{path}/binding", binding), 409, "Conflict", why)
+    refused(wire.post(f"{ns}/bindings", binding), 409, "Conflict", why)
+    refused(wire.get(f"{ns}/bindings"), 405, "MethodNotAllowed")
     wire.ok("PATCH", path, [{"op": "remove", "path": "/spec/schedulingGates"}], type=JSON_PATCH)
     assert node_of(wire, ns, "gated")
     wider = {"spec": {"nodeSelector": {"more": "labels"}}}

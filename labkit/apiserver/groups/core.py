@@ -184,6 +184,7 @@ ROWS = (
     row(resources.NAMESPACES, NAMESPACE, short="ns", subresources="status finalize"),
     row(resources.NODES, NODE, short="no", subresources="status proxy"),
     row(resources.EVENTS, EVENT, short="ev"),
+    row(resources.BINDINGS, Strategy(), ephemeral=True),
     row(resources.SERVICE_ACCOUNTS, SERVICE_ACCOUNT, short="sa", subresources="token"),
     row(
         resources.REPLICATION_CONTROLLERS,
