@@ -18,6 +18,8 @@ import mistune
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 GLOSSARY = ROOT / "docs" / "glossary.md"
+LABELS = {"you will", "you will learn", "you need"}
+STATEMENT = 5  # this many words in bold are no term
 
 _parse = mistune.create_markdown(renderer="ast", plugins=["table", "math", "strikethrough"])
 
@@ -143,12 +145,13 @@ def _holds(node: Mapping, kind: str) -> bool:
 
 @dataclass(frozen=True)
 class Term:
-    """An entry of the glossary: `chapter` introduces it."""
+    """An entry of the glossary: `chapter` introduces it, in a translation as `chinese`."""
 
     name: str
     chapter: str
     text: str
     pages: tuple[str, ...]
+    chinese: str
 
 
 def glossary() -> dict[str, Term]:
@@ -157,11 +160,22 @@ def glossary() -> dict[str, Term]:
     for part in re.split(r"^## ", GLOSSARY.read_text(), flags=re.MULTILINE)[1:]:
         head, _, body = part.partition("\n")
         text, _, last = body.strip().rpartition("\n\n")
-        chapter = re.match(r"Chapter (\d\d)\b", last)
+        chapter = re.match(r"Chapter (\d\d)(?: · ([^\[]+))? · \[", last)
         name, _, short = head.strip().rstrip(")").partition(" (")
-        term = Term(name, chapter[1] if chapter else "", text, tuple(links(last)))
+        chinese = (chapter and chapter[2]) or name  # kinds keep their names
+        term = Term(name, chapter[1] if chapter else "", text, tuple(links(last)), chinese)
         found |= {key.lower(): term for key in (name, short) if key}
     return found
+
+
+def is_term(bold: str) -> bool:
+    """Whether some words in bold mark a term; other bold text is a label or a whole statement."""
+    return not (
+        bold.rstrip().endswith((":", ".", "?", "!", ","))
+        or bold.lower().strip() in LABELS
+        or len(bold.split()) >= STATEMENT
+        or not re.search("[A-Za-z]", bold)
+    )
 
 
 def look_up(text: str, terms: Mapping[str, Term]) -> Term | None:

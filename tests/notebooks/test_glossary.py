@@ -16,8 +16,6 @@ from tests.notebooks import course
 
 CHAPTERS = course.chapters()
 TERMS = course.glossary()
-LABELS = {"you will", "you will learn", "you need"}
-STATEMENT = 5  # this many words in bold are no term
 # A page may be named before its chapter in what opens a chapter (what you will learn) and in what
 # closes it (what comes next).
 FIRST, LAST = 1, -1
@@ -26,16 +24,7 @@ FIRST, LAST = 1, -1
 def _marked(chapter: course.Chapter) -> list[tuple[int, str]]:
     """(cell, words) of what a chapter marks as terms."""
     found = [(cell.index, text) for cell in chapter.prose for text in course.bold(cell.source)]
-    return [(index, text) for index, text in found if _is_term(text)]
-
-
-def _is_term(text: str) -> bool:
-    return not (
-        text.rstrip().endswith((":", ".", "?", "!", ","))
-        or text.lower().strip() in LABELS
-        or len(text.split()) >= STATEMENT
-        or not re.search("[A-Za-z]", text)
-    )
+    return [(index, text) for index, text in found if course.is_term(text)]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=str)
