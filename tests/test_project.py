@@ -19,7 +19,7 @@ def test_the_conda_environment_holds_every_dependency_of_the_package():
     import tomllib
 
     conda_names = {"kubernetes": "python-kubernetes", "docker": "docker-py"}
-    conda_names |= {"matplotlib": "matplotlib-base"}
+    conda_names |= {"matplotlib": "matplotlib-base", "prometheus-client": "prometheus_client"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     entries = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     flat = [entry for entry in entries if isinstance(entry, str)]

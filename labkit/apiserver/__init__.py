@@ -20,7 +20,7 @@ Reading order, from the outside in:
 - Who may do what: `attributes`, `rbac`, `authorizer`, `node_authorizer`, `node_restriction`,
   `escalation`, `default_roles`, `controller_roles`, `reconcile_roles`, `validate_rbac`; `reviews`
   and `tokens`.
-- At the door: `gate`, `auth`, `impersonation`, `audit`.
+- At the door: `gate`, `auth`, `impersonation`, `audit`, `telemetry`.
 - Over HTTPS: `http`, `bodies`, `protobuf`, `negotiation`, `answers`, `compression`, `streams`,
   `tables`; `pages`, `discovery`, `openapi`.
 - Connections to Pods and nodes: `connect`, `kubelets`, `logs`, `tunnel` (exec, attach,

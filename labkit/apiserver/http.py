@@ -6,7 +6,7 @@ OpenAPI) is a page, looked up by path; a Pod's log, exec, port-forward or proxy 
 passed on (connect.py); all else goes to the registry as a `Request`.
 
 Every request passes the gate (who asks, and may he?) before anything is served, and is noted in the
-audit log when it is over.
+audit log, and counted for `/metrics`, when it is over.
 
 Invariants: nothing is served that has not passed the gate; every answer that is not success is a
 Status; an object that the store has encoded is sent as it is; a connection's identity is read from
@@ -38,6 +38,7 @@ from labkit.apiserver.pages import Pages
 from labkit.apiserver.request import Request, Result, User, Watch
 from labkit.apiserver.tables.format import Printer
 from labkit.apiserver.target import Target
+from labkit.apiserver.telemetry import RequestMetrics
 from labkit.client.errors import ApiError, status_error
 from labkit.client.transport import JSON
 from labkit.clock import Clock
@@ -90,7 +91,8 @@ class HTTPServer:
         self._ssl, self._hosts = ssl_context, list(hosts)
         self._gate = Gate(api, auth.server_names(ssl_context))
         self._audit = AuditLog(audit_log, clock)
-        self._pages = Pages(api)
+        self._metrics = RequestMetrics(api)
+        self._pages = Pages(api, self._metrics.text)
         self._connects = connect.Connects(api, kubelet_client)
         self._connections: Connections | None = None
         self._listeners: list[asyncio.Server] = []
@@ -144,6 +146,7 @@ class HTTPServer:
         finally:
             self._note(trail)
             self._audit.add(trail)
+            self._metrics.add(trail, self.clock.now())
 
     def _note(self, trail: Trail) -> None:
         """Note that somebody asks: the cluster's own parts are nobody, for they never rest."""
@@ -181,7 +184,8 @@ class HTTPServer:
                 status=page.code, body=page.body, headers=answers.headers(page.headers)
             )
         if wanted := connect.parse(request.rel_url.raw_path):
-            return await self._connect(request, wanted)
+            with self._metrics.running(trail):
+                return await self._connect(request, wanted)
         if method not in _METHODS:
             raise statuses.method_not_allowed()
         form = answers.form(headers, params)
@@ -195,11 +199,13 @@ class HTTPServer:
             # Watches that begin together, as after a restart, shall not end together.
             params["timeoutSeconds"] = str(random.randint(*_WATCH_TIMEOUT))
         agent = headers.get("User-Agent", "")
-        answer = await self.api.handle(
-            Request(method, path, user, params, body, media, agent, repeated)
-        )
+        with self._metrics.inflight(method):
+            answer = await self.api.handle(
+                Request(method, path, user, params, body, media, agent, repeated)
+            )
         if isinstance(answer, Watch):
-            return await self._stream_watch(request, answer, form, params)
+            with self._metrics.running(trail):
+                return await self._stream_watch(request, answer, form, params)
         return await answers.response(answer, form, params, headers, self.clock.now())
 
     def _printer(self, path: str) -> Printer | None:

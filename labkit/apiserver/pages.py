@@ -1,4 +1,4 @@
-"""What is served besides resources: health, version, discovery, OpenAPI.
+"""What is served besides resources: health, metrics, version, discovery, OpenAPI.
 
 `find` says at once whether a path is a page, because it is asked before every request.  Pages that
 cost something are kept until what they show changes; discovery is made anew, since aggregated APIs
@@ -21,6 +21,7 @@ from labkit.apiserver import discovery, openapi, openapi_protobuf, statuses
 from labkit.apiserver.discovery import Served
 from labkit.apiserver.negotiation import not_acceptable, parse_media_type
 from labkit.apiserver.registration import Registration
+from labkit.client import telemetry
 from labkit.client.errors import ApiError
 from labkit.client.transport import JSON
 
@@ -58,10 +59,13 @@ Handler = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[Page]]
 
 
 class Pages:
-    """The pages of one server; `api.aggregated` maps (group, version) to handlers."""
+    """The pages of one server; `api.aggregated` maps (group, version) to handlers.
 
-    def __init__(self, api) -> None:
-        self._api = api
+    `metrics` is the text of the page of that name.
+    """
+
+    def __init__(self, api, metrics: Callable[[], str]) -> None:
+        self._api, self._metrics_text = api, metrics
         self._documents: dict[str, tuple[str, bytes]] = {}  # by path, with their fingerprints
         self._building = asyncio.Lock()
         self._look_again()
@@ -75,6 +79,7 @@ class Pages:
         groups = {f"/apis/{one.group}": self._group for one in self._own if one.group}
         self._exact: dict[str, Handler] = {
             "/": self._root,
+            "/metrics": self._metrics,
             "/version": self._version,
             "/api": self._core,
             "/apis": self._groups,
@@ -121,6 +126,9 @@ class Pages:
 
     async def _version(self, *_: object) -> Page:
         return _json(VERSION)
+
+    async def _metrics(self, *_: object) -> Page:
+        return Page(self._metrics_text().encode(), {"Content-Type": telemetry.CONTENT_TYPE})
 
     async def _health(self, path: str, headers: Mapping, params: Mapping) -> Page:
         name, _, check = path[1:].partition("/")

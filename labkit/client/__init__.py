@@ -8,6 +8,7 @@ Reading order:
 - `client`: verbs on resources, objects as plain dicts.
 - `informer`: a local copy of a resource, kept true by list and watch.
 - `workqueue`, `controller`: keys to reconcile, each at most once at a time, with back-off.
+- `telemetry`: what a part counts of its own doing, as Prometheus reads it.
 - `events`: Events as a component records them.
 - `kubeconfig`: from a kubeconfig file to a client.
 

@@ -12,6 +12,7 @@ DefaultControllerRateLimiter without its overall bucket, which protects a shared
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from labkit.clock import Clock
 
@@ -19,13 +20,34 @@ _FIRST_RETRY = 0.005
 _LAST_RETRY = 1000.0
 
 
+class _Counter(Protocol):
+    def inc(self) -> None: ...
+
+
+class _Histogram(Protocol):
+    def observe(self, seconds: float) -> None: ...
+
+
+class Metrics(Protocol):
+    """Who counts what a queue does: see `labkit.client.telemetry`."""
+
+    adds: _Counter
+    retries: _Counter
+    waited: _Histogram
+    worked: _Histogram
+
+
 class WorkQueue:
-    """Keys in order of arrival.  For one event loop; not for threads."""
+    """Keys in order of arrival.  For one event loop; not for threads.
+
+    `metrics` counts, if somebody has set it.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ready: dict[str, None] = {}  # a dict as an ordered set
-        self._busy: set[str] = set()
+        self.metrics: Metrics | None = None
+        self._ready: dict[str, float] = {}  # key → since, in order of arrival
+        self._busy: dict[str, float] = {}  # key → since
         self._again: set[str] = set()  # added while busy
         self._failures: dict[str, int] = {}
         self._timers: dict[str, tuple[float, asyncio.Task]] = {}
@@ -36,11 +58,18 @@ class WorkQueue:
 
     def add(self, key: str) -> None:
         """Hand out `key` as soon as a worker is free."""
+        if key in self._ready or key in self._again:
+            return
+        if self.metrics:
+            self.metrics.adds.inc()
         if key in self._busy:
             self._again.add(key)
         else:
-            self._ready[key] = None
-            self._wakeup.set()
+            self._enter(key)
+
+    def _enter(self, key: str) -> None:
+        self._ready[key] = self._clock.monotonic()
+        self._wakeup.set()
 
     def add_after(self, key: str, seconds: float) -> None:
         """Hand out `key` in `seconds`; of several pending delays the earliest counts."""
@@ -65,6 +94,8 @@ class WorkQueue:
         """Hand out `key` again after its back-off, which doubles with each call; that delay, s."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
+        if self.metrics:
+            self.metrics.retries.inc()
         delay = min(_FIRST_RETRY * 2.0 ** min(count, 64), _LAST_RETRY)
         self.add_after(key, delay)
         return delay
@@ -79,16 +110,20 @@ class WorkQueue:
             self._wakeup.clear()
             await self._wakeup.wait()
         key = next(iter(self._ready))
-        del self._ready[key]
-        self._busy.add(key)
+        came = self._ready.pop(key)
+        now = self._busy[key] = self._clock.monotonic()
+        if self.metrics:
+            self.metrics.waited.observe(now - came)
         return key
 
     def done(self, key: str) -> None:
         """The work on `key` has ended, well or not."""
-        self._busy.discard(key)
+        began = self._busy.pop(key, None)
+        if self.metrics and began is not None:
+            self.metrics.worked.observe(self._clock.monotonic() - began)
         if key in self._again:
             self._again.discard(key)
-            self.add(key)
+            self._enter(key)
 
     def close(self) -> None:
         """Cancel all pending delays."""

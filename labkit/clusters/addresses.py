@@ -31,6 +31,8 @@ KUBELET_PORT = 10250
 DNS_PORT = 53
 DNS_FALLBACK_PORT = 10053  # where port 53 is refused
 PROXY_METRICS_PORT = 10249  # kube-proxy's
+CONTROLLER_METRICS_PORT = 10257  # kube-controller-manager's
+SCHEDULER_METRICS_PORT = 10259  # kube-scheduler's
 INGRESS_STATUS_PORT = 10254  # ingress-nginx's, for /metrics and /healthz
 _CLAIM = 254  # the node address that no node has: whoever listens there has the cluster's number
 

@@ -20,10 +20,12 @@ from labkit.clock import Clock
 from labkit.clusters import addresses, engines, image_options, settings, virtual_nodes
 from labkit.clusters.addresses import (
     API_PORT,
+    CONTROLLER_METRICS_PORT,
     DNS_FALLBACK_PORT,
     DNS_PORT,
     INGRESS_STATUS_PORT,
     PROXY_METRICS_PORT,
+    SCHEDULER_METRICS_PORT,
     Addresses,
 )
 from labkit.clusters.credentials import Credentials
@@ -127,7 +129,7 @@ def https_server(site: Site, api: APIServer) -> HTTPServer:
     )
 
 
-def controller_manager(site: Site, client: Client) -> ControllerManager:
+def controller_manager(site: Site, client: Client, bind: Bind = bind) -> ControllerManager:
     """All controllers."""
     from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
 
@@ -140,14 +142,16 @@ def controller_manager(site: Site, client: Client) -> ControllerManager:
         root_ca=site.credentials.certificate("ca").read_text(),
         service_account_key=site.credentials.signing_key("sa"),
         volumes=site.directory.volumes,
+        page=((site.addresses.node(1), CONTROLLER_METRICS_PORT), bind),
     )
 
 
-def scheduler(site: Site, client: Client) -> Scheduler:
+def scheduler(site: Site, client: Client, bind: Bind = bind) -> Scheduler:
     """The scheduler."""
     from labkit.scheduler import Scheduler
 
-    return Scheduler(client, site.clock)
+    page = (site.addresses.node(1), SCHEDULER_METRICS_PORT), bind
+    return Scheduler(client, site.clock, page=page)
 
 
 def service_proxy(site: Site, client: Client, bind: Bind = bind) -> ServiceProxy:

@@ -77,8 +77,8 @@ class EmbeddedCluster:
         dns = assembly.cluster_dns(site, self._client(api, "system:coredns"), self._bind)
         manager = self._client(api, "system:kube-controller-manager")
         parts = [
-            assembly.controller_manager(site, manager),
-            assembly.scheduler(site, self._client(api, "system:kube-scheduler")),
+            assembly.controller_manager(site, manager, self._bind),
+            assembly.scheduler(site, self._client(api, "system:kube-scheduler"), self._bind),
             dns,
         ]
         if not site.docker_host:

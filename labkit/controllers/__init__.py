@@ -22,5 +22,5 @@ Reading order:
 - `disruption`: how many Pods may be evicted.  `resourcequota`: what a namespace uses.
 - `garbagecollector`, `podgc`, `namespace`, `serviceaccount`: what is cleaned up, what is always
   there.
-- `manager`: all of them in one process.
+- `manager`: all of them in one process; `telemetry`: what their queues tell of themselves.
 """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.client import Client, Controller
+from labkit.client.telemetry import Address, Bind, MetricsPage
 from labkit.clock import Clock
 from labkit.controllers.clusterroleaggregation import ClusterRoleAggregation
 from labkit.controllers.cronjob import CronJobController
@@ -42,6 +43,7 @@ from labkit.controllers.serviceaccount import (
 from labkit.controllers.serviceaccounttoken import TokensController
 from labkit.controllers.statefulset import StatefulSetController
 from labkit.controllers.tainteviction import TaintEvictionController
+from labkit.controllers.telemetry import ManagerMetrics
 from labkit.controllers.ttlafterfinished import TTLAfterFinishedController
 from labkit.controllers.volumeprotection import ClaimProtection, VolumeProtection
 from labkit.kube import resources as known
@@ -111,7 +113,8 @@ class ControllerManager:
     signs the tokens in Secrets, below `volumes` are the directories of provisioned volumes; without
     one of these, the controller that needs it is not run.
     `resources` is what namespaces are emptied of and the garbage collector watches; custom
-    resources are added as they are defined.
+    resources are added as they are defined.  `page` is where the metrics are served, if anywhere:
+    an address, and how it is taken.
     """
 
     def __init__(
@@ -125,6 +128,7 @@ class ControllerManager:
         service_account_key: bytes = b"",
         volumes: Path | None = None,
         resources: Iterable[Resource] = RESOURCES,
+        page: tuple[Address, Bind] | None = None,
     ) -> None:
         self.client, self.clock = client, clock
         self.settings = settings or ControllerManagerSettings()
@@ -137,6 +141,10 @@ class ControllerManager:
             key = Key(service_account_key)
             tokens = TokensController(client, clock, key, root_ca, self.informers)
             self.controllers[tokens.name] = tokens
+        self._page: MetricsPage | None = None
+        if page:
+            metrics = ManagerMetrics(self.controllers.values())
+            self._page = MetricsPage(page[0], metrics.text, page[1])
 
     def _make(
         self,
@@ -181,8 +189,12 @@ class ControllerManager:
     async def start(self) -> None:
         """Return once all caches have synced and all workers run."""
         await asyncio.gather(*(each.start() for each in self.controllers.values()))
+        if self._page:
+            await self._page.start()
 
     async def stop(self) -> None:
         """End all controllers and watches."""
+        if self._page:
+            await self._page.stop()
         await asyncio.gather(*(each.stop() for each in self.controllers.values()))
         await self.informers.stop()

@@ -16,7 +16,7 @@ only, so that a real dockerd does as well as the embedded engine.  Reading order
 - `runtime`: everything that is done through the Docker Engine API.  `pleg` follows its events;
   `ipam`: Pods' addresses, where nodes share a Docker network.
 - `node_status`, `node`: the Node object, its Lease, its network.
-- `stats`, `server`: the HTTPS server with logs and metrics.
+- `stats`, `telemetry`, `server`: the HTTPS server with logs and metrics.
 - `streaming`: its exec, attach and port-forward.  `commands` is a talk between a client
   (`channels`) and a container (`conversation`); `forwarding` carries TCP connections.
 - `virtual`, `elastic`: what sets a virtual node apart.

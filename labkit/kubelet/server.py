@@ -4,7 +4,7 @@ exec, attach and port-forward in streaming.py.
 Whoever connects must have a client certificate of the cluster's CA (the SSL context asks for it);
 there is no further authorization.  Paths and plain-text errors are the real kubelet's.
 
-Left out: /metrics, /configz, the debugging handlers.
+Left out: /configz, the debugging handlers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from labkit.client import telemetry
 from labkit.clock import Clock
 from labkit.kube import times
 from labkit.kubelet import instances as inst
@@ -23,6 +24,7 @@ from labkit.kubelet import stats
 from labkit.kubelet.pod_state import PodState
 from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime, message_of
 from labkit.kubelet.streaming import Streaming
+from labkit.kubelet.telemetry import KubeletMetrics, cadvisor_text
 from labkit.kubelet.view import Facts, View
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class KubeletServer:
         self._context = context
         self._runner: web.AppRunner | None = None
         self._meter = stats.Meter(runtime, clock)
+        self._metrics = KubeletMetrics(kubelet.node_name, self._known)
         self._streaming = Streaming(self._find_pod, runtime, clock)
         self.port = 0
 
@@ -50,7 +53,9 @@ class KubeletServer:
                 web.get("/healthz", self._healthz),
                 web.get("/pods", self._pods),
                 web.get("/containerLogs/{namespace}/{pod}/{container}", self._logs),
-                web.get("/metrics/resource", self._metrics),
+                web.get("/metrics", self._own_metrics),
+                web.get("/metrics/cadvisor", self._container_metrics),
+                web.get("/metrics/resource", self._resource_metrics),
                 web.get("/stats/summary", self._summary),
                 *self._streaming.routes(),
             ]
@@ -79,12 +84,14 @@ class KubeletServer:
             {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}
         )
 
-    async def _metrics(self, request: web.Request) -> web.Response:
-        usage = await self._meter.measure(self._known())
-        text = stats.prometheus_text(usage)
-        return web.Response(
-            text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+    async def _own_metrics(self, request: web.Request) -> web.Response:
+        return _page(self._metrics.text())
+
+    async def _container_metrics(self, request: web.Request) -> web.Response:
+        return _page(cadvisor_text(await self._meter.measure(self._known())))
+
+    async def _resource_metrics(self, request: web.Request) -> web.Response:
+        return _page(stats.prometheus_text(await self._meter.measure(self._known())))
 
     async def _summary(self, request: web.Request) -> web.Response:
         usage = await self._meter.measure(self._known())
@@ -158,6 +165,10 @@ class KubeletServer:
             if (meta["namespace"], meta["name"]) == (namespace, name):
                 return state
         return None
+
+
+def _page(text: str) -> web.Response:
+    return web.Response(text=text, headers={"Content-Type": telemetry.CONTENT_TYPE})
 
 
 _PULLS = {

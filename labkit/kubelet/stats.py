@@ -24,11 +24,14 @@ from labkit.kubelet.runtime import ENGINE_ERRORS, Runtime
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """CPU seconds since the container's start, working set and its limit in bytes."""
+    """CPU seconds since the container's start, working set in bytes, and what its CPU limit did."""
 
     cpu: float
     memory: int
     at: float = 0.0  # Unix seconds
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled: float = 0.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,17 @@ def sample(stats: Mapping, at: float) -> Sample:
     details = memory.get("stats") or {}
     inactive = details.get("total_inactive_file", details.get("inactive_file", 0))
     used = memory.get("usage") or 0
-    cpu = ((stats.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage") or 0
-    return Sample(cpu / 1e9, max(0, used - inactive), at)
+    spent = stats.get("cpu_stats") or {}
+    cpu, held = (spent.get("cpu_usage") or {}).get("total_usage") or 0, spent.get("throttling_data")
+    held = {"periods": 0, "throttled_periods": 0, "throttled_time": 0, **(held or {})}
+    return Sample(
+        cpu / 1e9,
+        max(0, used - inactive),
+        at,
+        held["periods"],
+        held["throttled_periods"],
+        held["throttled_time"] / 1e9,
+    )
 
 
 class Meter:

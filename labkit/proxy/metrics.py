@@ -11,20 +11,8 @@ write its rules).
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from aiohttp import web
-
-from labkit.proxy.binding import Bind
-from labkit.proxy.rules import Address
-
-log = logging.getLogger(__name__)
-
-_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_SHUTDOWN = 1.0  # seconds for an answer that is on its way
 _ENDPOINT = {
     "connections": ("connections_total", "counter", "Connections that the endpoint has taken"),
     "active": ("active_connections", "gauge", "Connections to the endpoint that are open"),
@@ -62,37 +50,3 @@ def _labels(row: Mapping, other: str) -> str:
         "service": service,
     }
     return ",".join(f'{name}="{value}"' for name, value in sorted(pairs.items()))
-
-
-class MetricsPage:
-    """Serves `page()` at `address`; an address that cannot be had costs the page only."""
-
-    def __init__(self, address: Address, page: Callable[[], str], bind: Bind) -> None:
-        self._address, self._page, self._bind = address, page, bind
-        self._listener: asyncio.Server | None = None
-        self._server: web.Server | None = None
-
-    async def start(self) -> None:
-        """Listen."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._bind(sock, self._address)
-            self._server = web.Server(self._answer, access_log=None)
-            loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._server, sock=sock)
-        except OSError as error:
-            sock.close()
-            log.warning("no metrics address=%s:%d error=%s", *self._address, error)
-
-    async def stop(self) -> None:
-        """Listen no more.  Safe to repeat."""
-        if self._listener:
-            self._listener.close()
-            await self._server.shutdown(_SHUTDOWN)
-            self._listener = None
-
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        if request.path != "/metrics":
-            return web.Response(status=404, text="404 page not found\n")
-        return web.Response(body=self._page().encode(), headers={"Content-Type": _CONTENT_TYPE})

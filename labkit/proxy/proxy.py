@@ -25,13 +25,14 @@ from ipaddress import IPv4Network
 
 from labkit.client import Client, Controller, EventRecorder
 from labkit.client.events import NORMAL, WARNING
+from labkit.client.telemetry import MetricsPage
 from labkit.clock import Clock
 from labkit.kube.resources import ENDPOINT_SLICES, NODES, SERVICES
 from labkit.proxy import rules
 from labkit.proxy.affinity import Affinity
 from labkit.proxy.binding import Bind, bind
 from labkit.proxy.forward import Forwarder, Listener
-from labkit.proxy.metrics import MetricsPage, text
+from labkit.proxy.metrics import text
 from labkit.proxy.rules import Address, Target
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ Reading order, pure first:
 - `preemption`: whose place a more important Pod may take.
 - `messages`: what people read in Events; `explain`, `reasons`, `explanation`, `question`: every
   filter and score of every node with its reason, for any cluster whose API can be read.
-- `queue`, `hints`: the Pods that wait, and which change could help which of them.
+- `queue`, `hints`: the Pods that wait, and which change could help which of them; `telemetry`:
+  how many, and how long it takes.
 - `scheduler`, `binder`: the shell that watches and binds.
 """
 

@@ -26,6 +26,7 @@ from labkit.scheduler.cache import Cache
 from labkit.scheduler.podview import PREEMPTED, PodView
 from labkit.scheduler.preemption import Victims
 from labkit.scheduler.queue import SchedulingQueue
+from labkit.scheduler.telemetry import ERROR, SCHEDULED, SchedulerMetrics
 from labkit.scheduler.volumes import is_bound, selected_node
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,12 @@ class Binder:
         cache: Cache,
         queue: SchedulingQueue,
         informers: Mapping[Resource, Informer],
+        metrics: SchedulerMetrics,
         name: str,
     ) -> None:
         self.client, self.clock, self.events, self.name = client, clock, events, name
         self.taken: dict[str, str] = {}
-        self._cache, self._queue = cache, queue
+        self._cache, self._queue, self._metrics = cache, queue, metrics
         self._pods = informers[PODS]
         self._claims = informers[PERSISTENT_VOLUME_CLAIMS]
         self._volumes = informers[PERSISTENT_VOLUMES]
@@ -119,10 +121,12 @@ class Binder:
         except (ApiError, OSError) as error:
             self._not_bound(pod, seen, f"binding rejected: {error}")
             return
+        self._metrics.ended(seen.uid, SCHEDULED)
         self.events.event(pod, NORMAL, "Scheduled", messages.scheduled(seen.key, node))
 
     def _not_bound(self, pod: Mapping, seen: PodView, message: str) -> None:
         log.info("not bound pod=%s message=%s", seen.key, message)
+        self._metrics.ended(seen.uid, ERROR)
         self._cache.forget(seen)
         current = self._pods.store.get(seen.key)
         if current is None or pods.node_name(current):

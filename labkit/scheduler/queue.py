@@ -95,6 +95,14 @@ class SchedulingQueue:
             self._wakeup.clear()
             await self._wakeup.wait()
 
+    def lengths(self) -> dict[str, int]:
+        """How many Pods are in each place."""
+        return {
+            "active": len(self._in_active),
+            "backoff": len(self._backoff),
+            "unschedulable": len(self._unschedulable),
+        }
+
     def waiting(self, key: str) -> PodView | None:
         """The Pod of that key as it was added, None if it does not wait any more."""
         return self._waiting[key][1] if key in self._waiting else None

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from labkit.client import Client, EventRecorder, Informer
+from labkit.client.telemetry import Address, Bind, MetricsPage
 from labkit.clock import Clock
 from labkit.kube import objects, pods
 from labkit.kube.resources import (
@@ -41,6 +42,7 @@ from labkit.scheduler.podview import PodView, view
 from labkit.scheduler.preemption import Outcome, budget, preempt
 from labkit.scheduler.queue import SchedulingQueue
 from labkit.scheduler.table import Needs
+from labkit.scheduler.telemetry import ERROR, UNSCHEDULABLE, SchedulerMetrics
 from labkit.scheduler.volumes import Storage
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Scheduler:
     """`start` returns when the caches have synced; `stop` ends everything and may be repeated.
 
     `source` breaks ties between equally good nodes; give a seeded one for repeatable runs.
+    `page` is where the metrics are served, if anywhere: an address, and how it is taken.
     """
 
     def __init__(
@@ -65,9 +68,12 @@ class Scheduler:
         *,
         source: random.Random | None = None,
         name: str = NAME,
+        page: tuple[Address, Bind] | None = None,
     ) -> None:
         self.clock, self.name = clock, name
         self.queue, self.cache = SchedulingQueue(clock), Cache()
+        self.metrics = SchedulerMetrics(self.queue, clock, name)
+        self._page = page and MetricsPage(page[0], self.metrics.text, page[1])
         self.placer = Placer(self.cache, source or random.Random())
         self.informers = {each: Informer(client, each, clock) for each in _WATCHED}
         self._pods = self.informers[PODS]
@@ -79,7 +85,9 @@ class Scheduler:
         for each in _STORAGE:
             self.informers[each].add_handler(self._storage_changed)
         events = EventRecorder(client, clock, name)
-        self.binder = Binder(client, clock, events, self.cache, self.queue, self.informers, name)
+        self.binder = Binder(
+            client, clock, events, self.cache, self.queue, self.informers, self.metrics, name
+        )
         stores = (self.informers[each].store for each in _STORAGE)
         self.storage = Storage(*stores, self.binder.taken)
         self._tasks: list[asyncio.Task] = []
@@ -92,9 +100,13 @@ class Scheduler:
         self.binder.start()
         loops = [self._decide_all(), self._flush()]
         self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]
+        if self._page:
+            await self._page.start()
 
     async def stop(self) -> None:
         """End all tasks and watches.  Safe to repeat."""
+        if self._page:
+            await self._page.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -167,6 +179,8 @@ class Scheduler:
                 await self._decide(key)
             except Exception:
                 log.exception("scheduling failed pod=%s", key)
+                if seen := self.queue.waiting(key):
+                    self.metrics.ended(seen.uid, ERROR)
                 self.queue.failed(key, error=True)
 
     async def _decide(self, key: str) -> None:
@@ -181,6 +195,7 @@ class Scheduler:
             return
         if (nominated := self.cache.nomination(seen.uid)) != seen.nominated:
             seen = replace(seen, nominated=nominated)
+        self.metrics.began(seen.uid)
         needs = self.needs(seen, pod)
         decision = self.placer.decide(seen, needs)
         if decision.node:
@@ -203,6 +218,7 @@ class Scheduler:
         if seen.nominated and not node:
             self.queue.move(hints.pod_left(seen, self.cache.namespaces))
         self.queue.failed(seen.key, decision.plugins)
+        self.metrics.ended(seen.uid, UNSCHEDULABLE)
         message = messages.failed_scheduling(decision, outcome.message)
         await self.binder.refuse(pod, message, node)
         if outcome.victims:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from labkit.controllers.manager import ControllerManager, ControllerManagerSettings
+from labkit.controllers.telemetry import queue_name
 from labkit.kube.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -161,3 +162,12 @@ def test_settings_have_upstreams_names_and_defaults():
     assert settings.horizontal_pod_autoscaler_sync_period == 15
     assert settings.terminated_pod_gc_threshold == 12500
     assert ControllerManagerSettings(node_monitor_period=1).node_monitor_period == 1
+
+
+def test_queues_have_upstreams_names():
+    expected = {
+        "deployment-controller": "deployment",
+        "endpointslice-controller": "endpoint_slice",
+        "node-lifecycle-controller": "node_lifecycle_controller",
+    }
+    assert {name: queue_name(name) for name in expected} == expected

@@ -9,6 +9,7 @@ import pytest
 from labkit.kubelet import Kubelet, server, stats
 from labkit.kubelet.server import LogError
 from labkit.kubelet.stats import PodUsage, Sample, Usage
+from labkit.kubelet.telemetry import cadvisor_text
 from tests.kubelet.builders import pod, running
 from tests.kubelet.conftest import RUNS_ON, Lab, container, is_ready, shell, waits_for
 from tests.serving import Certificates
@@ -70,6 +71,17 @@ def test_metrics_read_as_the_real_kubelets():
     assert "node_cpu_usage_seconds_total 1.5 1800000000000" in lines
     assert "# TYPE node_cpu_usage_seconds_total counter" in lines
     assert "resource_scrape_error 0" in lines
+
+
+def test_a_limited_container_tells_how_often_it_had_to_wait():
+    throttling = {"periods": 50, "throttled_periods": 20, "throttled_time": 1_500_000_000}
+    limited = stats.sample({"cpu_stats": {"throttling_data": throttling}}, NOW)
+    one = PodUsage(pod(), {"app": (running(), limited), "free": (running(), Sample(1, 2))}, limited)
+    lines = cadvisor_text(Usage(limited, (one,))).splitlines()
+    found = {line.partition("{")[0]: line.split()[-1] for line in lines if "_cfs_" in line}
+    assert found["container_cpu_cfs_throttled_periods_total"] == "20.0"
+    assert found["container_cpu_cfs_throttled_seconds_total"] == "1.5"
+    assert not [line for line in lines if "_cfs_" in line and 'container="free"' in line]
 
 
 async def get(kubelet: Kubelet, path: str) -> tuple[int, str]:
@@ -160,6 +172,15 @@ async def test_usage_is_measured_per_container_pod_and_node(lab: Lab):
         "pod_memory_working_set_bytes",
         "resource_scrape_error",
     }
+
+
+async def test_a_kubelet_tells_what_runs_on_its_node(embedded: Lab):
+    kubelet = await embedded.kubelet()
+    await embedded.create({"containers": [shell(RUNS_ON)]})
+    await embedded.until(is_ready)
+    _, text = await get(kubelet, "/metrics")
+    assert "kubelet_running_pods 1.0" in text
+    assert 'kubelet_running_containers{container_state="running"} 1.0' in text
 
 
 async def test_health_pods_and_summary_are_served(embedded: Lab):

@@ -62,6 +62,19 @@ async def test_a_pod_is_bound_and_told_so(world, scheduler):
     await world.until(told)
 
 
+async def test_it_tells_how_its_attempts_end_and_who_waits(world, scheduler):
+    await world.node("small", cpu="1")
+    await world.pod("fits")
+    await world.pod("too-big", containers=asking("2"))
+    await unschedulable(world, "too-big")
+    await bound(world, 1)
+    text = scheduler.metrics.text()
+    for result in ("scheduled", "unschedulable"):
+        labels = f'profile="default-scheduler",result="{result}"'
+        assert f"scheduler_schedule_attempts_total{{{labels}}} 1.0" in text
+    assert 'scheduler_pending_pods{queue="unschedulable"} 1.0' in text
+
+
 async def test_a_burst_of_pods_never_overfills_a_node(world, scheduler):
     for name in ("n1", "n2"):
         await world.node(name, cpu="1")
