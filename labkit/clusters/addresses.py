@@ -8,6 +8,8 @@ live side by side by their number: cluster `s` has
     Services  127.(96+s).0.0/16         (kubeadm's 10.96.0.0/12)
     nodes     127.(172+s).0.node        (Docker's 172.17.0.0/16)
 
+and the Pods of those for whom 244 + s is above 254 begin again at 204.
+
 On a real Docker daemon, containers have a loopback interface of their own and cannot reach the
 host's.  There the same numbers follow a 10: Pods are on a Docker network 10.(244+s).0.0/16, and
 Services and nodes are addresses that the machine takes for its own (see `docker_engine`).
@@ -24,7 +26,7 @@ from dataclasses import dataclass
 
 from labkit.errors import ClusterError
 
-CLUSTERS = 10
+CLUSTERS = 32
 LOOPBACK, PRIVATE = 127, 10  # the first number of every address: on the embedded engine, on Docker
 API_PORT = 6443  # 443 is refused to an ordinary user
 KUBELET_PORT = 10250
@@ -39,7 +41,7 @@ _CLAIM = 254  # the node address that no node has: whoever listens there has the
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The addresses of cluster number `number` (0 to 9), all beginning with `first`."""
+    """The addresses of cluster number `number` (0 to 31), all beginning with `first`."""
 
     number: int
     first: int = LOOPBACK
@@ -59,7 +61,7 @@ class Addresses:
     @property
     def cluster_cidr(self) -> str:
         """Every node's Pods are inside of it."""
-        return f"{self.first}.{244 + self.number}.0.0/16"
+        return f"{self.first}.{self._pods}.0.0/16"
 
     @property
     def node_cidr(self) -> str:
@@ -89,7 +91,11 @@ class Addresses:
 
     def pod_cidr(self, index: int) -> str:
         """The `spec.podCIDR` of node `index`, counted from 1."""
-        return f"{self.first}.{244 + self.number}.{index}.0/24"
+        return f"{self.first}.{self._pods}.{index}.0/24"
+
+    @property
+    def _pods(self) -> int:
+        return 204 + (244 - 204 + self.number) % (255 - 204)
 
 
 def of(description: Mapping) -> Addresses:
