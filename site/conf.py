@@ -77,6 +77,10 @@ notebooks/zh/[0-9]*
 FOLDED = {"en": "Show a solution", "zh": "显示答案"}
 
 
+def is_chinese(name: str) -> bool:
+    return "zh" in PurePosixPath(name).parts
+
+
 def add_translations(app: Sphinx, name: str, source: list[str]) -> None:
     """List the translated chapters, as soon as there are any."""
     if name == "index" and any((app.srcdir / "notebooks" / "zh").glob("*.ipynb")):
@@ -88,7 +92,7 @@ def fold_solutions(app: Sphinx, name: str, source: list[str]) -> None:
     if app.env.doc2path(name).suffix != ".ipynb":
         return
     notebook = json.loads(source[0])
-    prompt = FOLDED["zh" if "zh" in PurePosixPath(name).parts else "en"]
+    prompt = FOLDED["zh" if is_chinese(name) else "en"]
     for cell in notebook["cells"]:
         if "solution" in cell["metadata"].get("tags", ()):
             cell["metadata"]["tags"].append("hide-input")
@@ -102,12 +106,19 @@ def lead_to_files(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def collect_terms(app: Sphinx, tree: nodes.document) -> None:
-    """Remember the glossary's terms, in lower case, with their anchors."""
+    """Remember the glossary's terms, in lower case and in both languages, with their anchors."""
     if app.env.docname == GLOSSARY:
         app.env.labkit_terms = {
-            section.next_node(nodes.title).astext().lower(): section["ids"][0]
+            name.lower(): section["ids"][0]
             for section in tree.findall(nodes.section)
+            for name in names_of(section)
         }
+
+
+def names_of(entry: nodes.section) -> list[str]:
+    """The name of a term, and its Chinese one: `Chapter 02 · 污点 · [Taints](…)`."""
+    chinese = re.search(r"^Chapter \d\d · (.+?) · ", entry.astext(), re.MULTILINE)
+    return [entry.next_node(nodes.title).astext(), *(chinese.groups() if chinese else ())]
 
 
 def link_terms(app: Sphinx, tree: nodes.document, name: str) -> None:
@@ -123,6 +134,12 @@ def link_terms(app: Sphinx, tree: nodes.document, name: str) -> None:
         link = make_refnode(app.builder, name, GLOSSARY, anchor, bold.deepcopy())
         link["classes"].append("term")
         bold.replace_self(link)
+
+
+def say_language(app: Sphinx, name: str, template: str, context: dict, tree: object) -> None:
+    """Name a translation's language, by which browsers choose how to draw Chinese characters."""
+    if is_chinese(name):
+        context["language"] = "zh-CN"
 
 
 def inline_formula(translator, node: nodes.math) -> None:
@@ -142,4 +159,5 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", lead_to_files)
     app.connect("doctree-read", collect_terms)
     app.connect("doctree-resolved", link_terms)
+    app.connect("html-page-context", say_language)
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))

@@ -1,4 +1,4 @@
-"""What the file of a chapter keeps, in either language: one run's outputs, and nothing of a machine."""
+"""What the file of a chapter keeps, in either language: the outputs of one run, no machine's data."""
 
 from __future__ import annotations
 
