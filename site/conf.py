@@ -65,26 +65,11 @@ html_theme_options = {
 GLOSSARY = "docs/glossary"
 REPOSITORY = "https://github.com/labkit-dev/labkit/blob/HEAD/"
 TO_A_FILE = re.compile(r"(?<=\]\()(?:\.\./)+(?!docs/|notebooks/|[0-9]{2}-)(?=[\w/.-]+\))")
-TRANSLATED = """
-```{toctree}
-:hidden:
-:caption: 课程
-:glob:
-
-notebooks/zh/[0-9]*
-```
-"""
 FOLDED = {"en": "Show a solution", "zh": "显示答案"}
 
 
 def is_chinese(name: str) -> bool:
     return "zh" in PurePosixPath(name).parts
-
-
-def add_translations(app: Sphinx, name: str, source: list[str]) -> None:
-    """List the translated chapters, as soon as there are any."""
-    if name == "index" and any((app.srcdir / "notebooks" / "zh").glob("*.ipynb")):
-        source[0] += TRANSLATED
 
 
 def fold_solutions(app: Sphinx, name: str, source: list[str]) -> None:
@@ -154,7 +139,6 @@ def block_formula(translator, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("source-read", add_translations)
     app.connect("source-read", fold_solutions)
     app.connect("source-read", lead_to_files)
     app.connect("doctree-read", collect_terms)

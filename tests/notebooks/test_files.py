@@ -1,4 +1,4 @@
-"""What the file of a chapter keeps, in either language: the outputs of one run, no machine's data."""
+"""What the file of a chapter keeps, in either language: one run's outputs, no machine's data."""
 
 from __future__ import annotations
 

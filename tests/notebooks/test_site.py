@@ -57,7 +57,8 @@ class _Page(HTMLParser):
 
 def test_every_chapter_and_every_page_of_the_docs_is_there(pages: list[Path]):
     names = {page.relative_to(SITE / "html").with_suffix("").as_posix() for page in pages}
-    chapters = {f"notebooks/{chapter.path.stem}" for chapter in course.chapters()}
+    course_of = course.chapters() + course.chapters("zh")
+    chapters = {f"notebooks/{str(chapter).removesuffix('.ipynb')}" for chapter in course_of}
     docs = {f"docs/{page.stem}" for page in (course.ROOT / "docs").glob("*.md")}
     assert chapters | docs | {"index"} <= names
 
@@ -94,3 +95,10 @@ def test_solutions_are_folded_and_terms_lead_to_the_glossary(pages: list[Path]):
     deploy = (SITE / "html" / "notebooks" / "04-deploy.html").read_text()
     assert "Show a solution" in deploy
     assert '<a class="term reference internal" href="../docs/glossary.html#deployment">' in deploy
+
+
+def test_a_translation_says_its_language_and_leads_to_the_glossary_too(pages: list[Path]):
+    deploy = (SITE / "html" / "notebooks" / "zh" / "04-deploy.html").read_text()
+    assert '<html class="no-js" lang="zh-CN"' in deploy
+    assert "显示答案" in deploy
+    assert '<a class="term reference internal" href="../../docs/glossary.html#label">' in deploy
