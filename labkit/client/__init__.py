@@ -11,6 +11,7 @@ Reading order:
 - `telemetry`: what a part counts of its own doing, as Prometheus reads it.
 - `events`: Events as a component records them.
 - `kubeconfig`: from a kubeconfig file to a client.
+- `official`: the official client, for notebooks; no component uses it.
 
 Objects that come out of a client or an informer are shared and read-only: copy before changing
 (`copy.deepcopy`).  That is client-go's rule too, and here it makes in-memory reads free.

@@ -167,7 +167,7 @@ def _write(config: Mapping[str, list[dict]], context: str, chosen: Mapping) -> P
 
 def _transport_by_plugin(path: Path) -> HttpTransport:
     """With the credentials that a plugin gives now; they last as long as that plugin says."""
-    from kubernetes import client, config
+    from labkit.client.official import client, config
 
     found = client.Configuration()
     config.load_kube_config(config_file=str(path), client_configuration=found)

@@ -18,21 +18,21 @@ class Clients:
     @cached_property
     def api(self):
         """The official client's `ApiClient` (package `kubernetes`) for this cluster."""
-        from kubernetes import config
+        from labkit.client.official import config
 
         return config.new_client_from_config(str(self.cluster.kubeconfig))
 
     @cached_property
     def core(self):
         """The official client's `CoreV1Api`: Pods, Services, nodes, ..."""
-        from kubernetes import client
+        from labkit.client.official import client
 
         return client.CoreV1Api(self.api)
 
     @cached_property
     def apps(self):
         """The official client's `AppsV1Api`: Deployments and ReplicaSets."""
-        from kubernetes import client
+        from labkit.client.official import client
 
         return client.AppsV1Api(self.api)
 

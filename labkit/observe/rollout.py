@@ -4,7 +4,7 @@
     with load, Rollout(lab.api, "myapp", load) as seen:
         lab.kubectl("set image deployment/myapp myapp=todolist:v2")
         lab.kubectl("rollout status deployment/myapp")
-        seen.wait(1)
+        seen.settle()
     seen
 
 A thread asks the API server for the Deployment's Pods, ten times a second, and so learns which Pod
@@ -25,8 +25,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
-from kubernetes.client import AppsV1Api, CoreV1Api
 
+from labkit.client.official import client
 from labkit.clock import Clock
 from labkit.kube.pods import is_ready
 from labkit.kube.selectors import format_selector, from_label_selector
@@ -89,6 +89,13 @@ class Rollout:
         """Wait for so many whole seconds more of the load, or for its end."""
         last = len(self.load.seconds) + seconds
         next((row for row in self.load.follow() if row["second"] + 1 >= last), None)
+
+    def settle(self) -> None:
+        """Wait for the first second, from this one on, with answers and without loss, or for the
+        load's end."""
+        now = len(self.load.seconds)
+        rows = (row for row in self.load.follow() if row["second"] >= now)
+        next((row for row in rows if row["completed"] and not row["errors"]), None)
 
     @property
     def seconds(self) -> list[dict[str, Any]]:
@@ -183,7 +190,7 @@ class _PodsOf:
     """Asks for the Pods of a Deployment, and remembers of which version each was."""
 
     def __init__(self, api_client: ApiClient, deployment: str, namespace: str) -> None:
-        self._core, self._apps = CoreV1Api(api_client), AppsV1Api(api_client)
+        self._core, self._apps = client.CoreV1Api(api_client), client.AppsV1Api(api_client)
         self._namespace = namespace
         found = ask(self._apps.read_namespaced_deployment, deployment, namespace) or {}
         selector = (found.get("spec") or {}).get("selector")

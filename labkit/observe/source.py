@@ -19,9 +19,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kubernetes import client
 from urllib3.exceptions import HTTPError
 
+from labkit.client.official import client
 from labkit.kube.selectors import format_selector, from_label_selector
 from labkit.observe.sample import Answers, find_autoscaler
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Iterator
 
-from labkit.observe.rollout import answers, count
+import pandas as pd
+import pytest
+
+from labkit.observe.rollout import Rollout, answers, count
 from labkit.observe.rollout_figure import draw
 
 VERSIONS = {"old-1": "v1", "old-2": "v1", "new-1": "v2"}
@@ -27,6 +30,39 @@ def test_pods_are_counted_by_version_and_those_that_end_are_not():
 def test_answers_are_of_the_version_of_the_pod_that_gave_them():
     frame = answers(SECONDS, VERSIONS.get)
     assert frame.to_dict("list") == {"v1": [5, 0, 1], "v2": [0, 0, 4], "lost": [0, 5, 0]}
+
+
+class Played:
+    """A load of which one second is over."""
+
+    def __init__(self, *rows: tuple[int, int]) -> None:
+        self.rows = [
+            {"second": second, "completed": completed, "errors": errors}
+            for second, (completed, errors) in enumerate(rows)
+        ]
+        self.seconds, self.read = self.rows[:1], 0
+
+    def follow(self) -> Iterator[dict]:
+        for row in self.rows:
+            self.read += 1
+            yield row
+
+
+@pytest.mark.parametrize(
+    ("rows", "read"),
+    [
+        ([(20, 0), (20, 0), (20, 0)], 2),
+        ([(20, 0), (8, 12), (0, 0), (20, 0), (20, 0)], 4),
+        ([(20, 0), (0, 20)], 2),
+    ],
+    ids=["the next second", "after loss and silence", "the end of the load"],
+)
+def test_a_recording_settles_with_a_second_of_answers_and_without_loss(rows, read: int):
+    load = Played(*rows)
+    seen = Rollout.__new__(Rollout)
+    seen.load = load
+    seen.settle()
+    assert load.read == read
 
 
 def test_a_load_without_a_second_has_no_answers():
