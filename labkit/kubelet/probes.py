@@ -8,8 +8,9 @@ The rules are kubelet's: liveness and readiness wait for the startup probe; read
 probed again, it is about to be killed; when the Pod is to end, only readiness goes on.  The timing
 differs in one point, for speed: the first probe runs as soon as the container does, and while
 nothing listens on the probed port yet, startup and readiness are tried again every 50 ms during the
-container's first second.  Those tries count neither as failures nor as Events.  (Upstream runs the
-first probe at once too, and the next after `periodSeconds`.)
+container's first two seconds, which is what a program takes to start on one busy CPU.  Those tries
+count neither as failures nor as Events.  (Upstream runs the first probe at once too, and the next
+after `periodSeconds`.)
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from labkit.kubelet.runtime import Runtime
 from labkit.kubelet.view import Probed, unprobed
 
 LIVENESS, READINESS, STARTUP = "liveness", "readiness", "startup"
-_EAGER_FOR, _EAGER_PERIOD = 1.0, 0.05  # seconds
+_EAGER_FOR, _EAGER_PERIOD = 2.0, 0.05  # seconds
 
 
 @dataclass(slots=True)
