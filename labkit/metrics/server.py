@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 KUBELET_PORT = 10250
 GROUPS = ((resource_api.GROUP, resource_api.VERSION), custom_api.CUSTOM, custom_api.EXTERNAL)
 """The APIs that `MetricsServer.handle` answers: (group, version)."""
-# Of the interval, so that a round is over before the next begins.
-_PATIENCE = 0.9
-_LONGEST = 10.0  # seconds for one kubelet's answer
+# For one kubelet's answer.  Of the interval, so that a round is over before the next begins; but a
+# busy machine answers late, and rounds that skip a beat are better than none.
+_PATIENCE, _SHORTEST, _LONGEST = 0.9, 3.0, 10.0  # part of the interval; seconds
 
 
 class MetricsServer:
@@ -59,7 +59,7 @@ class MetricsServer:
         scrape_urls: Iterable[str] = (),
     ) -> None:
         self._clock, self._ssl, self._resolution = clock, ssl_context, metric_resolution
-        self._patience = min(_LONGEST, _PATIENCE * metric_resolution)
+        self._patience = min(_LONGEST, max(_SHORTEST, _PATIENCE * metric_resolution))
         self._pods = Informer(client, PODS, clock)
         self._nodes = Informer(client, NODES, clock)
         self._services = Informer(client, SERVICES, clock)
