@@ -1,4 +1,4 @@
-"""`labkit`: up, down, status, doctor, env, kubectl, parts, load, simulate.
+"""`labkit`: up, down, status, doctor, env, kubectl, images, parts, load, simulate.
 
 Commands print what they did; errors go to stderr in up to three sentences, with exit code 1 (2 for
 a command that cannot be understood).  Modules are imported by the command that needs them, so that
@@ -53,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "kubectl", help="run kubectl with the cluster's kubeconfig: labkit kubectl get pods"
     )
+    images = commands.add_parser(
+        "images",
+        help="build the course's images on a real Docker daemon, for another cluster",
+        description="Have todolist, web, rule and user on the Docker daemon of DOCKER_HOST, or "
+        "of this machine: to load them into kind or minikube, or to push them to a registry.",
+    )
+    images.set_defaults(func=_images)
     doctor = commands.add_parser("doctor", help="say whether this machine can run the lab")
     doctor.set_defaults(func=_doctor)
     _add_parts(commands)
@@ -235,6 +242,17 @@ def _cluster_of_notebooks():
             "Go on with it: labkit up",
         )
     return found
+
+
+def _images(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from labkit.clusters import docker_engine, docker_images
+
+    url = engines.docker_host()
+    asyncio.run(docker_engine.build_images(url, print))
+    print(f"On {url}: {' '.join(name for image in docker_images.COURSE for name in image.names)}")
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -143,6 +143,15 @@ async def connected(url: str) -> AsyncIterator[Docker]:
         await docker.close()
 
 
+async def build_images(url: str, report: Callable[[str], None]) -> None:
+    """Have the images that chapters deploy on the daemon at `url`.  Raises ClusterError."""
+    async with connected(url) as docker:
+        try:
+            await docker_images.ensure(docker, report, docker_images.COURSE)
+        except _ERRORS as error:
+            raise _no_answer(url, error) from error
+
+
 def _no_answer(url: str, error: Exception) -> ClusterError:
     return ClusterError(
         f"The Docker daemon at {url} does not answer: {_words(error)}.",

@@ -15,7 +15,7 @@ import hashlib
 import io
 import logging
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +53,15 @@ WANTED = (
     Wanted("busybox", ("busybox:latest", "busybox:1.36"), public=True),
     Wanted("pause", ("registry.k8s.io/pause:3.10", "pause:3.10"), public=True),
 )
+#: What chapters deploy and no registry has.
+COURSE = tuple(image for image in WANTED if image.app in ("todolist", "web", "rule", "user"))
 
 
-async def ensure(docker: Docker, report: Callable[[str], None]) -> None:
+async def ensure(
+    docker: Docker, report: Callable[[str], None], wanted: Sequence[Wanted] = WANTED
+) -> None:
     """Have all images that a cluster needs.  Raises ClusterError, DockerError."""
-    lacking = {image: await _missing(docker, image) for image in WANTED}
+    lacking = {image: await _missing(docker, image) for image in wanted}
     if not any(lacking.values()):
         return
     base = await _base(docker, report)

@@ -53,5 +53,9 @@ def chosen(name: str, before: Mapping, engine: str | None, parts: str) -> dict[s
             f"Try: labkit up --name {name} --parts {settings.TOGETHER}",
         )
     # A cluster goes on with the daemon that it had, whatever the terminal is set up for now.
-    host = before.get("docker_host") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
-    return {"engine": engine, "docker_host": host}
+    return {"engine": engine, "docker_host": before.get("docker_host") or docker_host()}
+
+
+def docker_host() -> str:
+    """The URL of the Docker daemon that this terminal is set up for."""
+    return os.environ.get("DOCKER_HOST") or _DEFAULT_HOST

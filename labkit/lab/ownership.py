@@ -177,6 +177,6 @@ def _taken(one: Made) -> UsageError:
     return UsageError(
         f"There is a {name} here already that no chapter made.",
         "This cluster is not the lab's own, so it is left as it is.",
-        "Work in a namespace of your own: kubectl create namespace course; kubectl config "
-        f"set-context --current --namespace course; or delete it: kubectl delete {name}{where}",
+        "Name a context with a namespace of your own (docs/lab.md, With another cluster), or "
+        f"delete it: kubectl delete {name}{where}",
     )
