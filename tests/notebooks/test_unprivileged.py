@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing, tool
+from tests.conftest import missing, take_down, tool
 from tests.notebooks import course, runs
 from tests.notebooks.memory import Peak
 
@@ -103,7 +103,7 @@ def group() -> Iterator[Path | None]:
 
 
 def _run(chapters: list[course.Chapter], home: Path, group: Path | None, capsys) -> None:
-    """Run them all on one cluster; print the memory that it took."""
+    """Run them all, on one cluster; print the memory that each took, and all together."""
     environment = {
         "PATH": f"{home}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
@@ -116,28 +116,28 @@ def _run(chapters: list[course.Chapter], home: Path, group: Path | None, capsys)
     before = ["sh", "-c", join + 'exec "$@"', "sh", "taskset", "--cpu-list", _cpu(), *DROP]
     python = _python()
     try:
-        with Peak(home) as peak:
-            runs.run(chapters, root=home, python=python, environment=environment, before=before)
+        for chapter in chapters:
+            with Peak(home) as peak:
+                runs.run(
+                    [chapter], root=home, python=python, environment=environment, before=before
+                )
+            with capsys.disabled():
+                print(f"\nuid {UID}, 2 GB, 1 CPU, chapter {chapter.number}: {peak}", end="")
         with capsys.disabled():
-            print(f"\nuid {UID}, 2 GB, 1 CPU, chapters {_numbers(chapters)}: {peak}{_total(group)}")
+            print(_total(group))
     finally:
-        down = [*DROP, python, "-m", "labkit", "down", "--delete"]
-        subprocess.run(down, cwd=home, env=environment, check=False, capture_output=True)
+        take_down(home / "state")
 
 
 def _cpu() -> str:
     return str(min(os.sched_getaffinity(0)))
 
 
-def _numbers(chapters: list[course.Chapter]) -> str:
-    return " ".join(chapter.number for chapter in chapters)
-
-
 def _total(group: Path | None) -> str:
     """The most that all of it took, the notebooks' kernels and the files' cache included."""
     for name in ("memory.max_usage_in_bytes", "memory.peak"):
         if group and (group / name).exists():
-            return f", everything together {int((group / name).read_text()) / 2**20:.0f} MiB"
+            return f"; everything together: {int((group / name).read_text()) / 2**20:.0f} MiB"
     return ""
 
 
