@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from labkit import simulate
 from labkit.kube.quantity import milli_value
 from labkit.kube.resources import RESOURCE_QUOTAS
 from labkit.lessons import evidence
 from labkit.lessons.exercise import Chapter, Exercise, Wrong
 from labkit.lessons.world import World
-from labkit.simulate import Recording
 from labkit.simulate.scenario import Settings
 
 _APP, _IMAGE, _WANTED = "deployment/grown", "todolist:grown", 3
@@ -209,7 +209,9 @@ def _nothing(world: World) -> str | None:
 
 
 def _no_recording(world: World) -> str | None:
-    return None if isinstance(world.answer, Recording) else f"a {type(world.answer).__name__}"
+    return (
+        None if isinstance(world.answer, simulate.Recording) else f"a {type(world.answer).__name__}"
+    )
 
 
 def _other_load(world: World) -> str | None:

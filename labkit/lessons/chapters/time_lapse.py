@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from labkit import simulate
 from labkit.lessons.exercise import Chapter, Exercise, Wrong
 from labkit.lessons.world import World
 from labkit.observe import scores
-from labkit.simulate import Recording
 
 #: What 99 of 100 requests shall take at most, in this chapter (ms).
 OBJECTIVE_MS = 250
@@ -28,7 +28,9 @@ def _missing(world: World) -> str | None:
 
 
 def _no_recording(world: World) -> str | None:
-    return None if isinstance(world.answer, Recording) else f"a {type(world.answer).__name__}"
+    return (
+        None if isinstance(world.answer, simulate.Recording) else f"a {type(world.answer).__name__}"
+    )
 
 
 def _answered(name: str, hint: str) -> Wrong:
@@ -46,7 +48,7 @@ def _played(name: str) -> Wrong:
     )
 
 
-def _requests(recording: Recording) -> int:
+def _requests(recording: simulate.Recording) -> int:
     return round(recording.frame["offered"].sum())
 
 
@@ -79,7 +81,7 @@ def _other_app(world: World) -> str | None:
     return f"{app.cpu_ms:g} ms of CPU a request, Pods ready after {start:g} s, requests of {cpu}"
 
 
-def _manifest(recording: Recording, kind: str) -> Any:
+def _manifest(recording: simulate.Recording, kind: str) -> Any:
     return next(one for one in recording.scenario.manifests if one["kind"] == kind)
 
 
