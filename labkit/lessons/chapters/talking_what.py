@@ -50,7 +50,7 @@ def _role(world: World, binding: Mapping) -> dict:
 
 def _title(binding: Mapping) -> str:
     given = binding["roleRef"]
-    return f"{binding['kind']} {binding['metadata']['name']} → {given['kind']} {given['name']}"
+    return f"the binding {binding['metadata']['name']} → {given['kind']} {given['name']}"
 
 
 def _granted(role: Mapping) -> set[tuple[str, str, str]]:
