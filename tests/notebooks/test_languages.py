@@ -40,8 +40,8 @@ def _between(ours: course.Cell, theirs: course.Cell, name: str) -> Iterator[str]
         yield "headings"
     if _links_to_have(ours, name) != _links(theirs, name):
         yield "links"
-    bold = course.bold(theirs.source)
-    yield from (f"mark {term} in bold" for term in _terms(ours) if term not in bold)
+    bold = " ".join(course.bold(theirs.source)).casefold()
+    yield from (f"mark {term} in bold" for term in _terms(ours) if term.casefold() not in bold)
 
 
 def _levels(cell: course.Cell) -> list[int]:
