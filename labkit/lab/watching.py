@@ -39,6 +39,10 @@ class Watching:
         if self._recorder is not None:
             self._recorder.load_second(row)
 
+    def _so_far(self) -> list[Mapping[str, Any]]:
+        """What the loads that run have sent before anybody watched."""
+        return [row for load in self._loads if load.running for row in load.seconds]
+
     @property
     def loaded(self) -> bool:
         """Whether a load is running."""
@@ -64,6 +68,8 @@ class Watching:
                 "Try: lab.watch('myapp', until=lambda now: now.replicas_ready == 3)",
             )
         self._recorder = recorder
+        for row in self._so_far():
+            recorder.load_second(row)
         try:
             with recorder:
                 _show(recorder, until or (lambda now: not self.loaded), timeout, **figure)
