@@ -22,6 +22,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
@@ -191,10 +192,7 @@ class _PodsOf:
 
     def __init__(self, api_client: ApiClient, deployment: str, namespace: str) -> None:
         self._core, self._apps = client.CoreV1Api(api_client), client.AppsV1Api(api_client)
-        self._namespace = namespace
-        found = ask(self._apps.read_namespaced_deployment, deployment, namespace) or {}
-        selector = (found.get("spec") or {}).get("selector")
-        self._selector = format_selector(from_label_selector(selector))
+        self._deployment, self._namespace = deployment, namespace
         self._revisions: dict[str, str] = {}
         self._versions: dict[str, str] = {}
 
@@ -220,6 +218,12 @@ class _PodsOf:
         owner = next((one["name"] for one in pod["metadata"].get("ownerReferences") or ()), "")
         tag = pod["spec"]["containers"][0]["image"].rpartition(":")[2]
         return f"{tag} (revision {self._revisions.get(owner, '?')})"
+
+    @cached_property
+    def _selector(self) -> str:
+        found = ask(self._apps.read_namespaced_deployment, self._deployment, self._namespace) or {}
+        selector = (found.get("spec") or {}).get("selector")
+        return format_selector(from_label_selector(selector))
 
     def _list(self, listing: Callable[..., Any]) -> list[dict]:
         return items(listing, self._namespace, label_selector=self._selector) or []

@@ -46,7 +46,7 @@ class Source:
         """Ask everything; what gets no answer is None."""
         try:
             return self._read()
-        except (HTTPError, OSError, ValueError):  # ValueError: half an answer is no JSON
+        except (OSError, ValueError):  # ValueError: half an answer is no JSON
             return Answers()
 
     def _read(self) -> Answers:
@@ -92,6 +92,8 @@ def ask(call: Callable[..., Any], *args: str, **options: str) -> dict[str, Any] 
         if not error.status:  # no answer but a broken connection
             raise OSError(str(error)) from error
         return None
+    except HTTPError as error:  # too slow, or half an answer; urllib3's are no OSErrors
+        raise OSError(str(error)) from error
 
 
 def items(call: Callable[..., Any], *args: str, **options: str) -> list[dict[str, Any]] | None:

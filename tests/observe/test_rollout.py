@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+from kubernetes import client
 
 from labkit.observe.rollout import Rollout, answers, count
 from labkit.observe.rollout_figure import draw
@@ -63,6 +64,15 @@ def test_a_recording_settles_with_a_second_of_answers_and_without_loss(rows, rea
     seen.load = load
     seen.settle()
     assert load.read == read
+
+
+def test_a_recording_goes_on_while_the_api_server_does_not_answer():
+    nowhere = client.Configuration()
+    nowhere.host, nowhere.retries = "http://127.0.0.1:1", False
+    with Rollout(client.ApiClient(nowhere), "web", Played((20, 0))) as seen:
+        seen.settle()
+    assert seen.pods.empty
+    assert seen.lost == 0
 
 
 def test_a_load_without_a_second_has_no_answers():
