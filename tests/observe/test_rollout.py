@@ -38,7 +38,7 @@ class Played:
 
     def __init__(self, *rows: tuple[int, int]) -> None:
         self.rows = [
-            {"second": second, "completed": completed, "errors": errors}
+            {"second": second, "time": float(second), "completed": completed, "errors": errors}
             for second, (completed, errors) in enumerate(rows)
         ]
         self.seconds, self.read = self.rows[:1], 0
