@@ -1,4 +1,4 @@
-"""07 · Change without downtime: probes, room for an update, a good end, a budget."""
+"""07 · Change without downtime: probes, room for an update, a budget, a good end."""
 
 from __future__ import annotations
 
@@ -234,81 +234,6 @@ STUCK = Exercise(
 )
 
 
-# -- a good end ------------------------------------------------------------------------------
-
-
-def _lifecycle(world: World) -> Mapping:
-    return _container(world).get("lifecycle") or {}
-
-
-def _other_hook(world: World) -> str | None:
-    found = _lifecycle(world)
-    return "postStart" if "postStart" in found and "preStop" not in found else None
-
-
-def _no_hook(world: World) -> str | None:
-    return None if _lifecycle(world).get("preStop") else "no preStop"
-
-
-def _seconds(world: World) -> float:
-    """How long the hook waits; a command is believed."""
-    hook = _lifecycle(world)["preStop"]
-    return hook["sleep"].get("seconds", 0) if "sleep" in hook else 2
-
-
-def _too_short(world: World) -> str | None:
-    found = _seconds(world)
-    return f"sleep: {found} s" if found <= 1 else None
-
-
-def _no_grace(world: World) -> str | None:
-    template = world.get(_APP)["spec"]["template"]["spec"]
-    grace = template.get("terminationGracePeriodSeconds", 30)
-    if grace > _seconds(world):
-        return None
-    return f"terminationGracePeriodSeconds: {grace}, and a hook of {_seconds(world)} s"
-
-
-PRE_STOP = Exercise(
-    "pre-stop",
-    "Each Pod waits a moment before it ends",
-    wrong=(
-        _NO_DEPLOYMENT,
-        Wrong(
-            "other-hook",
-            _other_hook,
-            expected="a preStop hook",
-            hint="That hook runs when a container has started. There is one for the end, too.",
-            look="kubectl explain pod.spec.containers.lifecycle",
-        ),
-        Wrong(
-            "no-hook",
-            _no_hook,
-            expected="a preStop hook",
-            hint="It belongs to the container of the template, under `lifecycle`.",
-            look="kubectl explain pod.spec.containers.lifecycle.preStop",
-        ),
-        Wrong(
-            "too-short",
-            _too_short,
-            expected="a sleep of more than 1 s",
-            hint="A request that is under way takes a second. The hook must last longer.",
-            look="kubectl get deployment myapp -o yaml",
-        ),
-        Wrong(
-            "no-grace",
-            _no_grace,
-            expected="a grace period longer than the hook",
-            hint="The grace period counts from the beginning of the hook. When it is over, the "
-            "container is killed, hook or not.",
-            look="kubectl explain pod.spec.terminationGracePeriodSeconds",
-        ),
-        _NOT_ROLLED_OUT,
-    ),
-    right="First nobody asks it any more, then it finishes, and only then it is told to end.",
-)
-
-
 # -- a budget --------------------------------------------------------------------------------
 
 
@@ -409,4 +334,79 @@ BUDGET = Exercise(
     right="Whoever services a node waits for your Pods, one after the other.",
 )
 
-CHAPTER = Chapter("07-change", "Change without downtime", (PROBE, SURGE, STUCK, PRE_STOP, BUDGET))
+
+# -- a good end ------------------------------------------------------------------------------
+
+
+def _lifecycle(world: World) -> Mapping:
+    return _container(world).get("lifecycle") or {}
+
+
+def _other_hook(world: World) -> str | None:
+    found = _lifecycle(world)
+    return "postStart" if "postStart" in found and "preStop" not in found else None
+
+
+def _no_hook(world: World) -> str | None:
+    return None if _lifecycle(world).get("preStop") else "no preStop"
+
+
+def _seconds(world: World) -> float:
+    """How long the hook waits; a command is believed."""
+    hook = _lifecycle(world)["preStop"]
+    return hook["sleep"].get("seconds", 0) if "sleep" in hook else 2
+
+
+def _too_short(world: World) -> str | None:
+    found = _seconds(world)
+    return f"sleep: {found} s" if found < 1 else None
+
+
+def _no_grace(world: World) -> str | None:
+    template = world.get(_APP)["spec"]["template"]["spec"]
+    grace = template.get("terminationGracePeriodSeconds", 30)
+    if grace > _seconds(world):
+        return None
+    return f"terminationGracePeriodSeconds: {grace}, and a hook of {_seconds(world)} s"
+
+
+PRE_STOP = Exercise(
+    "pre-stop",
+    "Each Pod waits a moment before it ends",
+    wrong=(
+        _NO_DEPLOYMENT,
+        Wrong(
+            "other-hook",
+            _other_hook,
+            expected="a preStop hook",
+            hint="That hook runs when a container has started. There is one for the end, too.",
+            look="kubectl explain pod.spec.containers.lifecycle",
+        ),
+        Wrong(
+            "no-hook",
+            _no_hook,
+            expected="a preStop hook",
+            hint="It belongs to the container of the template, under `lifecycle`.",
+            look="kubectl explain pod.spec.containers.lifecycle.preStop",
+        ),
+        Wrong(
+            "too-short",
+            _too_short,
+            expected="a sleep of a second",
+            hint="A request that is under way takes most of a second. The hook must last longer.",
+            look="kubectl get deployment myapp -o yaml",
+        ),
+        Wrong(
+            "no-grace",
+            _no_grace,
+            expected="a grace period longer than the hook",
+            hint="The grace period counts from the beginning of the hook. When it is over, the "
+            "container is killed, hook or not.",
+            look="kubectl explain pod.spec.terminationGracePeriodSeconds",
+        ),
+        _NOT_ROLLED_OUT,
+    ),
+    right="First nobody asks it any more, then it finishes, and only then it is told to end.",
+)
+
+CHAPTER = Chapter("07-change", "Change without downtime", (PROBE, SURGE, STUCK, BUDGET, PRE_STOP))
