@@ -7,19 +7,25 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import docker
 import psutil
 import pytest
 
 from labkit.clusters import manage
 from tests.cluster.conftest import Kubectl, until
+from tests.conftest import dockerd
 
 
-def labkit(*arguments: str) -> subprocess.CompletedProcess[str]:
+def labkit(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "labkit", *arguments],
+        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -170,3 +176,22 @@ def test_an_interrupted_start_leaves_no_daemon(labkit_home: Path):
     starting.send_signal(signal.SIGINT)
     starting.wait(30)
     until(lambda: manage.info("lab").pid is None, 20, "the daemon gives up")
+
+
+def test_the_courses_images_are_built_where_another_cluster_can_have_them(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", dockerd())
+    done = labkit("images")
+    assert done.returncode == 0, done.stderr
+    names = done.stdout.splitlines()[-1].split(": ")[1].split()
+    assert {"todolist:latest", "todolist:v1", "web:v1", "rule:v1", "user:v1"} <= set(names)
+    client = docker.DockerClient(base_url=dockerd())
+    built = {name: client.images.get(name).id for name in names}
+    client.close()
+    assert built["todolist:latest"] == built["todolist:v1"]
+
+
+def test_images_of_the_embedded_engine_are_of_no_use_to_another_cluster(labkit_home: Path):
+    labkit("up", "--nodes", "1")
+    done = labkit("images", environment=manage.info("lab").environment())
+    assert done.returncode == 1
+    assert "is an embedded engine, not a Docker daemon" in done.stderr

@@ -197,7 +197,7 @@ QUOTA = Exercise(
             settles=True,
         ),
     ),
-    right="A quota makes everybody say what he needs, and the scheduler can then count.",
+    right="A quota makes all say what they need, and then the scheduler can count.",
 )
 
 # -- a forecast with the defaults ------------------------------------------------------------
