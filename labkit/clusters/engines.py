@@ -1,7 +1,8 @@
 """Which container engine runs a cluster's containers: the embedded one, or a real Docker daemon.
 
 A cluster keeps its engine as long as it exists, for its Services and nodes have addresses that
-belong to it.  For a new one, the variable LABKIT_ENGINE says what is meant by default.
+belong to it.  For a new one, the variable LABKIT_ENGINE says what is meant by default; one whose
+parts are separate processes can have the embedded engine alone.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def chosen(name: str, before: Mapping, engine: str | None, parts: str) -> dict[s
             f"Give the new one another name, or delete this one: labkit down --name {name} "
             "--delete",
         )
-    engine = engine or (of(before) if before else default())
+    engine = engine or (of(before) if before else _default_for(parts))
     if engine == EMBEDDED:
         return {}
     if parts == settings.SEPARATE:
@@ -54,6 +55,11 @@ def chosen(name: str, before: Mapping, engine: str | None, parts: str) -> dict[s
         )
     # A cluster goes on with the daemon that it had, whatever the terminal is set up for now.
     return {"engine": engine, "docker_host": before.get("docker_host") or docker_host()}
+
+
+def _default_for(parts: str) -> str:
+    """What was set for every new cluster does not hold for one that cannot have it."""
+    return EMBEDDED if parts == settings.SEPARATE else default()
 
 
 def docker_host() -> str:

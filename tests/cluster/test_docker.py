@@ -188,6 +188,15 @@ def test_a_cluster_keeps_its_engine(labkit_home: Path):
     assert "is on the embedded engine" in labkit("up", "--name", "one", "--engine=docker").stderr
 
 
+def test_separate_parts_take_the_embedded_engine_whatever_is_set_for_new_clusters(
+    labkit_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LABKIT_ENGINE", "docker")
+    assert manage.up("one", 1, parts="separate").engine == "embedded"
+    refused = labkit("up", "--name=two", "--parts=separate", "--engine=docker").stderr
+    assert "cannot be separate processes" in refused
+
+
 def labkit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "labkit", *arguments],
