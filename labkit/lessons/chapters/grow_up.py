@@ -137,8 +137,10 @@ def _replicas(world: World) -> str | None:
 
 
 def _request(world: World) -> str | None:
-    requests: Mapping = (_container(world).get("resources") or {}).get("requests") or {}
-    return requests.get("cpu")
+    """Where there is a limit alone, a Pod requests as much."""
+    resources: Mapping = _container(world).get("resources") or {}
+    found = (resources.get(kind) or {} for kind in ("requests", "limits"))
+    return next((amounts["cpu"] for amounts in found if "cpu" in amounts), None)
 
 
 def _no_request(world: World) -> str | None:

@@ -71,7 +71,7 @@ CASES = {
         "no-quota": three(cpu="2"),
         "replicas": three(replicas=1),
         "no-request": three({"limits": {"memory": "128Mi"}}),
-        "too-much": three({"requests": {"cpu": "150m"}}),
+        "too-much": three({"limits": {"cpu": "150m"}}),
         "not-ready": three(ready=False),
     },
     "slow": {
