@@ -2,7 +2,7 @@
 
 Names, labels and buckets are upstream's.  A request is counted when it is over; a watch, which
 lasts as long as its client likes, is a gauge before.  Paths that are no resource's are not counted,
-so clients cannot make labels without end.
+and of the others so many kinds at most; so clients cannot make labels without end.
 
 Source: k8s.io/apiserver pkg/endpoints/metrics; Kubernetes documentation, "Kubernetes Metrics
 Reference".  Left out: requests of the parts in this process, which come in memory (with `--parts
@@ -12,7 +12,8 @@ separate` there are none); admission, priority and fairness, etcd.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -28,7 +29,15 @@ BUCKETS = (
 )
 _ABOUT = ["verb", "group", "version", "resource", "subresource", "scope", "component"]
 _VERBS = {"create": "POST", "update": "PUT"}
+_MOST_KINDS = 1024  # of requests, by their labels; a cluster that works hard has some hundred
 _CONNECTS = ("attach", "exec", "portforward", "proxy")
+
+
+class _Kind(NamedTuple):
+    """What requests are counted by that have all labels in common."""
+
+    requests: Counter
+    duration: Histogram
 
 
 class RequestMetrics:
@@ -59,13 +68,15 @@ class RequestMetrics:
             _ABOUT,
             registry=page,
         )
-        self._inflight = Gauge(
+        inflight = Gauge(
             "apiserver_current_inflight_requests",
             "Maximal number of currently used inflight request limit of this apiserver per request "
             "kind in last second.",
             ["request_kind"],
             registry=page,
         )
+        self._reading, self._mutating = map(inflight.labels, ("readOnly", "mutating"))
+        self._kinds: dict[tuple, _Kind] = {}
         page.register(_Stored(api))
 
     def text(self) -> str:
@@ -74,38 +85,32 @@ class RequestMetrics:
 
     def add(self, trail: Trail, now: float) -> None:
         """A request is over."""
-        if (about := self._about(trail)) is None:
-            return
-        dry_run = trail.params.get("dryRun", "")
-        self._requests.labels(*about, dry_run, str(trail.code)).inc()
-        self._duration.labels(*about, dry_run).observe(now - trail.received)
-
-    @contextmanager
-    def running(self, trail: Trail) -> Iterator[None]:
-        """Something that lasts as long as its client likes."""
-        about = self._about(trail)
-        gauge = self._running.labels(*about) if about else None
-        if gauge:
-            gauge.inc()
-        try:
-            yield
-        finally:
-            if gauge:
-                gauge.dec()
-
-    @contextmanager
-    def inflight(self, method: str) -> Iterator[None]:
-        """A request that is being answered."""
-        gauge = self._inflight.labels("readOnly" if method == "GET" else "mutating")
-        gauge.inc()
-        try:
-            yield
-        finally:
-            gauge.dec()
-
-    def _about(self, trail: Trail) -> tuple[str, ...] | None:
-        """The labels of a request; None where nothing is served, or nobody could be asked."""
         wanted = attributes.of(trail.method, trail.path, trail.params)
+        somebody, somewhere = wanted.name and "*", wanted.namespace and "*"
+        about = wanted._replace(path="", name=somebody, namespace=somewhere, selected=())
+        key = about, trail.params.get("dryRun", ""), trail.code
+        kind = self._kinds.get(key)
+        if kind is None:
+            if len(self._kinds) >= _MOST_KINDS or not (labels := self._labels(wanted)):
+                return
+            kind = self._kinds[key] = _Kind(
+                self._requests.labels(*labels, key[1], str(key[2])),
+                self._duration.labels(*labels, key[1]),
+            )
+        kind.requests.inc()
+        kind.duration.observe(now - trail.received)
+
+    def running(self, trail: Trail) -> AbstractContextManager:
+        """Something that lasts as long as its client likes."""
+        labels = self._labels(attributes.of(trail.method, trail.path, trail.params))
+        return self._running.labels(*labels).track_inprogress() if labels else nullcontext()
+
+    def inflight(self, method: str) -> AbstractContextManager:
+        """A request that is being answered."""
+        return (self._reading if method == "GET" else self._mutating).track_inprogress()
+
+    def _labels(self, wanted: attributes.Attributes) -> tuple[str, ...] | None:
+        """The labels of a request; None where nothing is served, or nobody could be asked."""
         served = self._api.registry.find(wanted.group, wanted.version, wanted.resource)
         if not served and (wanted.group, wanted.version) not in self._api.aggregated:
             return None

@@ -1,6 +1,12 @@
 """`/metrics`: what the server tells of the requests that it has answered."""
 
+from types import SimpleNamespace
+
 from prometheus_client.parser import text_string_to_metric_families
+
+from labkit.apiserver.audit import Trail
+from labkit.apiserver.registry import Registry
+from labkit.apiserver.telemetry import RequestMetrics
 
 PODS = "/api/v1/namespaces/default/pods"
 
@@ -44,6 +50,25 @@ async def test_what_is_not_served_makes_no_labels(http):
         async with http.get(path) as answer:
             assert answer.status == 404
     assert not [one async for one in samples(http) if one.name == "apiserver_request_total"]
+
+
+def test_neither_names_nor_selectors_nor_made_up_subresources_are_labels_without_end():
+    state = SimpleNamespace(collections={})
+    metrics = RequestMetrics(SimpleNamespace(registry=Registry(), aggregated={}, state=state))
+    for number in range(2000):
+        for path, selector in ((f"{PODS}/p{number}", ""), (PODS, f"metadata.name=p{number}")):
+            trail = Trail("id", "GET", path, 0.0)
+            trail.path, trail.params, trail.code = path, {"fieldSelector": selector}, 200
+            metrics.add(trail, 0.1)
+    counted = [
+        line for line in metrics.text().splitlines() if line.startswith("apiserver_request_t")
+    ]
+    assert len(counted) <= 3
+    for number in range(2000):
+        trail = Trail("id", "GET", f"{PODS}/p/made-up-{number}", 0.0)
+        trail.path, trail.params, trail.code = trail.uri, {}, 404
+        metrics.add(trail, 0.1)
+    assert metrics.text().count("apiserver_request_total{") <= 1024
 
 
 async def test_a_watch_counts_while_it_lasts(http):
