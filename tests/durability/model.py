@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -169,9 +169,9 @@ def check_operations(model: Model, operations: list[Operation]) -> None:
     every answer."""
     asked = {operation.token: operation for operation in operations}
     deletions = [operation for operation in operations if operation.kind == "delete"]
-    explained = set()
+    explained: set[str] = set()
     for record in model.log:
-        operation = _cause(record, asked, deletions)
+        operation = _cause(record, asked, deletions, explained)
         assert operation, f"nobody asked for {record}"
         assert operation.token not in explained, "one request is one write"
         explained.add(operation.token)
@@ -187,8 +187,12 @@ def check_operations(model: Model, operations: list[Operation]) -> None:
 
 
 def _cause(
-    record: Written, asked: Mapping[str, Operation], deletions: list[Operation]
+    record: Written,
+    asked: Mapping[str, Operation],
+    deletions: list[Operation],
+    explained: Set[str],
 ) -> Operation | None:
+    """Who asked for a write; of deletions that were cut off, one that explains no other write."""
     if not record.deleted:
         found = asked.get(record.obj["data"]["token"])
         same = found and (found.resource, found.key) == (record.resource, record.key)
@@ -201,7 +205,8 @@ def _cause(
                 return operation
         elif not operation.refusal and operation.seen < record.revision:
             same = (operation.resource, operation.key) == (record.resource, record.key)
-            cut_off = operation if same else cut_off
+            if same and operation.token not in explained:
+                cut_off = operation
     return cut_off
 
 
