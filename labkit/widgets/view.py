@@ -24,6 +24,7 @@ class View:
     def __init__(self) -> None:
         self.panel: Panel | None = None
         self._handle: Any = None
+        self._ended = ""  # why, if it has
         self._lock = threading.Lock()
 
     # -- what a view is ---------------------------------------------------------------------------
@@ -59,8 +60,13 @@ class View:
 
         # A view that is shown a second time moves there.
         self.end("shown again below")
+        self._ended = ""
         bundle = self._repr_mimebundle_()
-        self._handle = display(bundle, raw=True, display_id=True)
+        handle = display(bundle, raw=True, display_id=True)
+        with self._lock:
+            self._handle = None if self._ended else handle
+        if self._ended:  # while it was being shown
+            handle.update(self._last(self._ended), raw=True)
 
     def _static(self) -> dict[str, Any]:
         return {"text/plain": self.text(), "text/html": self.html()}
@@ -74,23 +80,25 @@ class View:
 
     def open(self) -> dict[str, Any]:
         """Make the widget and bring it to life; its part of the MIME bundle."""
-        if self.panel is None:
-            self.panel = self.make_panel()
+        panel = self.panel
+        if panel is None:
+            panel = self.panel = self.make_panel()
             STAGE.enter(self)
             self.begin()
-        return self.panel.bundle()
+        return panel.bundle()  # also of a view that has failed by now
 
     def end(self, why: str = "stopped") -> None:
         """Leave a static frame in place of the widget.  Safe to repeat."""
         with self._lock:
             panel, self.panel = self.panel, None
-        if panel is None:
-            return
+            if panel is None:
+                return
+            self._ended = why
+            handle, self._handle = self._handle, None
         STAGE.leave(self)
         self.finish()
-        if self._handle is not None:
-            self._handle.update(self._last(why), raw=True)
-            self._handle = None
+        if handle is not None:
+            handle.update(self._last(why), raw=True)
         panel.close()
 
     def _last(self, why: str) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def nothing_left():
 
 
 def opened(made: View) -> Handle:
-    made._handle = Handle()
+    made._handle = handle = Handle()
     made.open()
-    return made._handle
+    return handle
 
 
 def test_a_view_has_three_faces(there):
