@@ -78,6 +78,7 @@ class Recorder:
         self._samples: list[dict[str, float]] = []
         self._seconds: list[Mapping[str, Any]] = []
         self._events: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._earlier: set[tuple[Any, ...]] = set()  # what was there when the recording began
         self._decisions: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._stop = threading.Event()
@@ -229,14 +230,18 @@ class Recorder:
         answers = self._source.read()
         row = {"time": now, "t": now - self.began, **sample(answers)}
         decision = decision_row(answers.autoscaler)
+        events = [event_row(event) for event in answers.events]
         with self._news:
+            if not self._samples:  # an Event has whole seconds, and this one may be half over
+                self._earlier = {tuple(event.values()) for event in events if event["time"] <= now}
             self._samples.append(row)
             if decision and (not self._decisions or says_more(decision, self._decisions[-1])):
                 self._decisions.append({"time": now, "t": row["t"], **decision})
-            for event in map(event_row, answers.events):
+            for event in events:
                 # An Event that happens again is the same object with a later time and a count.
-                if event["time"] >= int(self.began):
-                    self._events[tuple(event.values())] = event
+                key = tuple(event.values())
+                if event["time"] >= int(self.began) and key not in self._earlier:
+                    self._events[key] = event
             self._news.notify_all()
 
 

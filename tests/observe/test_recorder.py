@@ -116,6 +116,13 @@ def test_events_and_marks_are_in_order_and_each_occurrence_is_one_row():
     assert events["t"].ge(0).all()
 
 
+def test_an_event_that_was_there_in_the_same_second_is_none_of_the_recording():
+    there = objects.event("SuccessfulRescale", times.rfc3339(int(Clock().now())))
+    with recorder(of(1, events=[there]), of(2, events=[there])) as recording:
+        recording.until(lambda now: now.replicas_ready == 2, timeout=30)
+    assert recording.events.empty
+
+
 def test_without_events_there_is_an_empty_table():
     assert recorder(of(1)).events.empty
     assert recorder(of(1)).frame().empty
