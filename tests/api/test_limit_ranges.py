@@ -43,6 +43,14 @@ def test_a_limit_that_is_given_is_the_request_too(wire: Wire, ns: str):
     assert made["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "300m"}
 
 
+def test_defaults_do_not_hide_that_a_container_has_no_name(wire: Wire, ns: str):
+    limits(wire, ns, default={"cpu": "500m"})
+    nameless = pod()
+    del nameless["spec"]["containers"][0]["name"]
+    why = "spec.containers[0].name: Required value"
+    refused(wire.post(f"{ns}/pods", nameless), 422, "Invalid", why)
+
+
 def test_a_limit_range_completes_itself(wire: Wire, ns: str):
     made = limits(wire, ns, max={"cpu": "2"})
     assert made["spec"]["limits"] == [

@@ -53,7 +53,7 @@ def add_defaults(limit_range: Mapping, pod: dict) -> None:
         defaults["requests"] |= item.get("defaultRequest") or {}
         defaults["limits"] |= item.get("default") or {}
     words = [
-        f"{', '.join(added)} {part[:-1]} for {kind} {container['name']}"
+        f"{', '.join(added)} {part[:-1]} for {kind} {container.get('name', '')}"
         for kind, containers in _containers(pod["spec"])
         for container in containers
         for part in ("requests", "limits")
