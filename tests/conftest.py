@@ -69,7 +69,7 @@ def labkit_home(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def own_home() -> Iterator[Path]:
-    """The same for the tests of a module or of a session, while this context is entered."""
+    """The same for the tests of a module, while this context is entered."""
     home = Path(tempfile.mkdtemp(prefix="labkit-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABKIT_HOME", str(home))

@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import kubernetes
 import pytest
 
 from labkit.clusters import manage
-from tests.conftest import own_home
+from tests.conftest import take_down
 from tests.kubectl.conftest import Kubectl
 
 MERGE, JSON_PATCH, STRATEGIC, APPLY = (
@@ -125,10 +127,15 @@ def kubeconfig() -> Iterator[Path]:
     if given := os.environ.get("LABKIT_TEST_KUBECONFIG"):
         yield Path(given)
         return
-    with own_home():
-        # A node looks every minute whether a ConfigMap has changed; tests shall not wait so long.
-        cluster = manage.up("api", 2, {"sync-frequency": "2s"})
+    home = Path(tempfile.mkdtemp(prefix="labkit-"))
+    try:
+        # The home of what is tested later, until the end of the session, is another.
+        with mock.patch.dict(os.environ, LABKIT_HOME=str(home)):
+            # A node looks every minute whether a ConfigMap has changed; tests shall not wait long.
+            cluster = manage.up("api", 2, {"sync-frequency": "2s"})
         yield Path(cluster.environment()["KUBECONFIG"])
+    finally:
+        take_down(home)
 
 
 @pytest.fixture(scope="session")

@@ -74,9 +74,14 @@ def node_condition(k: Kubectl, node: str) -> str:
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """A zombie holds nothing; who should bury it is not ours."""
-    return psutil.wait_procs(
-        [each for each in processes if each.is_running() and each.status() != "zombie"], 10
-    )[1]
+    return psutil.wait_procs([each for each in processes if not _is_zombie(each)], 10)[1]
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def below(pid: int) -> list[psutil.Process]:

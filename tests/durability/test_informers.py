@@ -141,6 +141,7 @@ class Writer:
                     self.acknowledged.append(Write(name, None, None))
             except OSError:
                 self.cut_off += 1
+                self._left += 3  # of which there may be none
                 await asyncio.sleep(0.05)
 
     async def _put(self, client: Client, name: str, n: str) -> None:

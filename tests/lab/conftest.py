@@ -48,7 +48,7 @@ class Kubectl:
         return set(self(f"get {kinds} -o name").split())
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def clusters() -> Iterator[dict[str, manage.ClusterInfo]]:
     tool("kubectl")
     with own_home():
