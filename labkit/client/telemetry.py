@@ -12,6 +12,7 @@ are on the machine's own loopback), exemplars, `/metrics/slis`.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -27,6 +28,10 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Address = tuple[str, int]
 Bind = Callable[[socket.socket, Address], None]
+_NAMES = (
+    *("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
+    "kubernetes.default.svc.cluster.local",
+)
 _SHUTDOWN = 1.0  # seconds for an answer that is on its way
 _QUEUE_BUCKETS = tuple(1e-8 * 10**power for power in range(10))  # seconds; upstream's
 
@@ -47,7 +52,10 @@ def text(instruments: prometheus.CollectorRegistry) -> str:
 
 
 class MetricsPage:
-    """Serves `page()` at `address`; an address that cannot be had costs the page only."""
+    """Serves `page()` at `address`; an address that cannot be had costs the page only.
+
+    It answers to addresses and to the API server's names, as its proxy passes on the name that it
+    was asked by: a web page that has made its own name lead here must not read it."""
 
     def __init__(self, address: Address, page: Callable[[], str], bind: Bind) -> None:
         self._address, self._page, self._bind = address, page, bind
@@ -75,9 +83,19 @@ class MetricsPage:
             self._listener = None
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if not _is_ours(request.host.rpartition(":")[0] or request.host):
+            return web.Response(status=403, text=f"ask for http://{self._address[0]}\n")
         if request.path != "/metrics":
             return web.Response(status=404, text="404 page not found\n")
         return web.Response(body=self._page().encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _is_ours(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host in _NAMES
+    return True
 
 
 class _Queue(NamedTuple):

@@ -41,6 +41,18 @@ async def test_the_page_counts_by_endpoint_and_by_client(client, endpoint):  # n
     assert types(found)["labkit_proxy_endpoint_connections_total"] == "counter"
 
 
+async def test_the_page_is_not_there_under_a_foreign_name(client):  # noqa: F811
+    ip = fresh_ip()
+    page = (ip, free_port(ip))
+    made = ServiceProxy(client, Clock(), node_port_addresses=(), metrics_address=page)
+    await made.start()
+    url, foreign = "http://{}:{}/metrics".format(*page), {"Host": "example.com"}
+    async with aiohttp.ClientSession() as session, session.get(url, headers=foreign) as answer:
+        assert answer.status == 403
+        assert await answer.text() == f"ask for http://{ip}\n"
+    await made.stop()
+
+
 async def test_an_address_that_is_taken_costs_only_the_page(client):  # noqa: F811
     ip = fresh_ip()
     page = (ip, free_port(ip))
